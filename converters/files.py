@@ -1,0 +1,138 @@
+"""Files that are whole or absent: atomic writing, canonical JSON, digests, natural order, safe names."""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from converters.errors import BenchError
+
+# A case or subject id: no underscore, so `<case>_0000` splits unambiguously; no path, no case clash.
+_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A typed, frozen JSON or TOML value; an unknown key is an error that names the key."""
+
+
+T = TypeVar("T")
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with sorted keys and two-space indent: two machines write the same bytes.
+
+    NaN and infinity have no JSON form and would become null unseen, so they raise.
+    """
+    plain = msgspec.to_builtins(value, str_keys=True, order="sorted")
+    _refuse_nan(plain)
+    return msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=2) + b"\n"
+
+
+def _refuse_nan(value: object) -> None:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        raise ValueError(f"{value} has no JSON form; use None")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        _refuse_nan(part)
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """The file as a strict type.
+
+    Raises:
+        BenchError: the file is absent, no JSON, or does not fit; the message names the key.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise BenchError(f"there is no {path.name}", where=path.parent) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path.name}: {error}", where=path, mend="restore the file or convert again") from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write canonical JSON atomically; an unchanged file is left alone."""
+    write_bytes(path, canonical_json(value))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write whole or not at all; a file that already holds these bytes keeps its time stamp."""
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, flushed to disk, when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(value: object) -> str:
+    """Hex digest of a value's canonical JSON."""
+    return sha256(canonical_json(value))
+
+
+def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which `2` comes before `10`."""
+    parts = re.split(r"(\d+)", str(name))
+    return tuple((0, int(p), p) if p.isdigit() else (1, 0, p) for p in parts if p)
+
+
+def is_junk(path: Path) -> bool:
+    """Files that operating systems and archivers leave behind."""
+    return any(part.lower() in _JUNK or part.startswith("._") for part in path.parts)
+
+
+def safe_id(native: str, *, where: str | Path | None = None) -> str:
+    """A native name as a case or subject id: lower case, `_` and spaces to `-`.
+
+    Raises:
+        BenchError: what remains is no id (path parts, device names, other letters, too long).
+    """
+    name = re.sub(r"[_ ]+", "-", native.lower())
+    if not _ID.fullmatch(name) or name in _DEVICES:
+        raise BenchError(
+            f"'{native}' cannot be a case id",
+            where=where,
+            mend="rename it: letters a-z, digits and '-', at most 64, starting and ending with a letter or digit",
+        )
+    return name
+
+
+def inside(root: Path, relative: str) -> Path:
+    """`root / relative`, refused if it leads out of `root`.
+
+    Raises:
+        BenchError: the path is absolute or climbs out.
+    """
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise BenchError(f"'{relative}' leads out of its folder", where=root)
+    return path

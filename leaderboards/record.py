@@ -1,0 +1,105 @@
+"""The one result type: what a run did, on which data, with which scores, at which cost. Readable for ever."""
+
+from pathlib import Path
+from typing import Literal
+
+from converters.errors import BenchError
+from converters.files import Strict, digest, read_json, write_json
+
+FORMAT = 1
+
+
+class CaseScore(Strict):
+    """One structure in one case. Raw values: what an undefined one counts for is the table's business."""
+
+    case: str
+    subject: str
+    group: str | None  # ED / ES, site ...
+    label: str
+    status: Literal["ok", "both_empty", "missed", "false", "invalid"]
+    tp: int
+    fp: int
+    fn: int
+    diagonal_mm: float  # the image diagonal: what a distance counts for when one side is empty
+    touches_border: bool
+    ignored: int  # voxels left out because the reference says 255
+    metrics: dict[str, float | None]  # definition id -> value
+
+
+class Cost(Strict):
+    """What a phase took. Seconds are monotonic wall time summed over the segments of an interrupted run."""
+
+    seconds: float
+    items: int  # samples trained on, or cases predicted
+    items_per_s: float  # steady state: warm-up left out
+    peak_host_mib: float
+    peak_device_mib: float | None  # allocated tensors; None on CPU
+    batch: int
+    precision: str
+    segments: int = 1
+
+
+class Budget(Strict):
+    """What the annotations that training saw would cost."""
+
+    labelled_subjects: int
+    labelled_cases: int
+    annotated_voxels: int
+    annotated_slices: int
+    agreement: float | None = None  # mean foreground Dice of the visible against the clean labels, where they differ
+
+
+class Record(Strict):
+    """One run: method x protocol x dataset x draw x seed."""
+
+    status: Literal["done", "failed", "skipped"]
+    reason: str | None
+    dataset: str
+    split: str
+    protocol: str
+    draw: str
+    method: str
+    seed: int
+    fold: int
+    selection: str
+    task: str
+    annotator: str  # which kind of labels training saw: dense, expert, simulated scribble ...
+    recipe: dict[str, object]
+    digests: dict[str, str]  # dataset, split, view, recipe, code, predictions, and prediction:<case>
+    definitions: dict[str, str]  # protocol, metrics, record versions
+    code: dict[str, str]  # commit, dirty, versions of the packages that matter
+    machine: dict[str, str]  # CPU / GPU, cores, threads, memory, driver, load
+    budget: Budget | None
+    parameters: int
+    train: Cost | None
+    predict: Cost | None
+    cases: tuple[CaseScore, ...]
+    format: int = FORMAT
+
+    def core(self) -> dict[str, object]:
+        """What two runs of one recipe must share: all but cost, machine and code."""
+        return {
+            field: getattr(self, field)
+            for field in self.__struct_fields__
+            if field not in {"train", "predict", "machine", "code"}
+        }
+
+    def id(self) -> str:
+        """sha256 over the canonical JSON."""
+        return digest(self)
+
+    def save(self, path: Path) -> None:
+        """Write canonical JSON atomically."""
+        write_json(path, self)
+
+    @classmethod
+    def load(cls, path: Path) -> "Record":
+        """Read a record.
+
+        Raises:
+            BenchError: it is malformed or of a newer format.
+        """
+        record = read_json(path, cls)
+        if record.format > FORMAT:
+            raise BenchError(f"record format {record.format} is newer than {FORMAT}", where=path, mend="update frugalseg")
+        return record
