@@ -1,0 +1,93 @@
+"""What a person sees on stderr, and what a program reads on stdout."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+T = TypeVar("T")
+Advance = Callable[[int], None]
+PLAIN_WIDTH = 200  # columns of a table that goes to a file or a pipe
+
+
+def console() -> "Console":
+    """The console on stderr; rich leaves out colours when it is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for people, on stderr."""
+    console().print(text, markup=False)
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int) -> Iterator[Advance]:
+    """A bar with count, rate and time left; gives a function that takes the number of items done since the last call.
+
+    Quiet when stderr is no terminal: a log file wants no bars.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    out = console()
+    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task(label, total=total, rate="")
+
+        def advance(items: int = 1) -> None:
+            bar.advance(task, items)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:.3g}/s" if speed else "")
+
+        yield advance
+
+
+def track(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """The same items, with a progress bar."""
+    with progress(label, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+def print_json(value: object) -> None:
+    """One value as one line of JSON on stdout, keys sorted."""
+    plain = msgspec.to_builtins(value, str_keys=True, order="sorted")
+    sys.stdout.write(msgspec.json.encode(plain, order="sorted").decode() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """A table on stdout, as wide as the terminal, or as wide as it needs where stdout is none."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out = Console(highlight=False)
+    (out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)).print(table)
