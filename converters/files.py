@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, dataclass_transform
 
 import msgspec
 
@@ -18,6 +18,8 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt"
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 
+# mypy does not see that msgspec hands `frozen` down to subclasses.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A typed, frozen JSON or TOML value; an unknown key is an error that names the key."""
 
