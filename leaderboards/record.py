@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
@@ -99,7 +101,13 @@ class Record(Strict):
         Raises:
             BenchError: it is malformed or of a newer format.
         """
-        record = read_json(path, cls)
-        if record.format > FORMAT:
-            raise BenchError(f"record format {record.format} is newer than {FORMAT}", where=path, mend="update frugalseg")
-        return record
+        found = read_json(path, _Version).format
+        if found > FORMAT:
+            raise BenchError(f"record format {found} is newer than {FORMAT}", where=path, mend="update frugalseg")
+        return read_json(path, cls)
+
+
+class _Version(msgspec.Struct):
+    """What every version of a record has; the rest of a newer one may not fit."""
+
+    format: int

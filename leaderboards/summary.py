@@ -1,0 +1,101 @@
+"""Per-case scores -> one summary. What an undefined score counts for is decided here and nowhere else."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from converters.files import Strict
+from leaderboards.record import CaseScore
+
+OVERLAPS = {"dice", "iou", "nsd"}
+DISTANCES = {"hd", "hd95", "assd", "masd"}
+VOLUMES = {"ravd"}
+HEADLINE = OVERLAPS | DISTANCES | VOLUMES
+
+Cells = dict[tuple[str, str], float]  # (label, subject) -> value
+
+
+class Summary(Strict):
+    """One metric of one row. The mean is over labels of the mean over subjects of the mean over repeats."""
+
+    mean: float
+    sd: float | None  # over repeats (seeds and draws), n - 1; None for a single one
+    median: float  # with the quartiles: over every label and subject, each averaged over its repeats
+    q1: float
+    q3: float
+    n: int  # subjects with a value
+
+
+def short(definition: str) -> str:
+    """`hd95` of `hd95:c6-bg-max:v1`, `nsd@2mm` of `nsd@2mm:c6-bg-pooled:v1`."""
+    return definition.partition(":")[0]
+
+
+def family(definition: str) -> str:
+    """`nsd` of `nsd@2mm:c6-bg-pooled:v1`."""
+    return short(definition).partition("@")[0]
+
+
+def counted(score: CaseScore, definition: str) -> float | None:
+    """What a score counts for in a mean; None leaves it out.
+
+    A missed, false or invalid structure counts as the worst there is: 0 for Dice, IoU and NSD, the image diagonal for
+    distances, 100 % for a missed volume (a false one has no reference volume to relate to). Both sides empty: left out.
+    A metric without such a rule counts as measured.
+    """
+    kind = family(definition)
+    if score.status == "both_empty":
+        return None
+    if score.status == "ok" or kind not in HEADLINE:
+        return score.metrics.get(definition)
+    if kind in OVERLAPS:
+        return 0.0
+    if kind in DISTANCES:
+        return score.diagonal_mm
+    return None if score.status == "false" else 100.0
+
+
+def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summary | None:
+    """One metric over the repeats of a run; None when no score has a value.
+
+    Quartiles by linear interpolation between the values, as NumPy's default.
+    """
+    tables = [_by_subject(scores, definition) for scores in repeats]
+    pooled: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for table in tables:
+        for key, value in table.items():
+            pooled[key].append(value)
+    cells = {key: statistics.fmean(values) for key, values in pooled.items()}
+    if not cells:
+        return None
+    means = [_over_labels(table) for table in tables if table]
+    q1, median, q3 = _quartiles(sorted(cells.values()))
+    return Summary(
+        mean=_over_labels(cells),
+        sd=statistics.stdev(means) if len(means) > 1 else None,
+        median=median,
+        q1=q1,
+        q3=q3,
+        n=len({subject for _, subject in cells}),
+    )
+
+
+def _quartiles(values: list[float]) -> list[float]:
+    # A single value has no quantiles in the standard library before Python 3.13.
+    return values * 3 if len(values) == 1 else statistics.quantiles(values, n=4, method="inclusive")
+
+
+def _by_subject(scores: Iterable[CaseScore], definition: str) -> Cells:
+    """Mean over the cases of a subject, in one repeat: two images of one heart are not two patients."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for score in scores:
+        if (value := counted(score, definition)) is not None:
+            found[score.label, score.subject].append(value)
+    return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def _over_labels(cells: Mapping[tuple[str, str], float]) -> float:
+    labels: dict[str, list[float]] = defaultdict(list)
+    for (label, _), value in sorted(cells.items()):
+        labels[label].append(value)
+    return statistics.fmean([statistics.fmean(values) for values in labels.values()])

@@ -1,0 +1,209 @@
+"""Records -> rows: which may stand in one table, which are repeats of one another, what each says."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from converters.files import Strict, digest
+from leaderboards.record import CaseScore, Cost, Record
+from leaderboards.summary import HEADLINE, Summary, family, short, summarise
+
+_REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
+
+
+class Section(Strict):
+    """What two rows share when they are compared."""
+
+    dataset: str
+    content: str  # digest of the dataset's voxels
+    split: str
+    split_content: str
+    task: str
+    fold: int
+    definitions: dict[str, str]  # versions of metrics and formats
+    protocol: str
+    protocol_version: str
+    annotator: str
+    draw: str  # a published list by name; "" where draws are hashed, and then pooled like seeds
+    selection: str
+
+    @classmethod
+    def of(cls, record: Record) -> "Section":
+        """The section a record belongs to."""
+        metrics = {short(d): d for score in record.cases for d in score.metrics if family(d) in HEADLINE}
+        formats = {key: value for key, value in record.definitions.items() if key not in {"protocol", "metrics"}}
+        return cls(
+            dataset=record.dataset,
+            content=record.digests.get("dataset", ""),
+            split=record.split,
+            split_content=record.digests.get("split", ""),
+            task=record.task,
+            fold=record.fold,
+            definitions=formats | metrics,
+            protocol=record.protocol,
+            protocol_version=record.definitions.get("protocol", ""),
+            annotator=record.annotator,
+            draw="" if record.draw.isdigit() else record.draw,
+            selection=record.selection,
+        )
+
+    def table(self) -> tuple[object, ...]:
+        """Sections with the same value may stand under one heading; real datasets come before phantoms."""
+        versions = tuple(sorted(self.definitions.items()))
+        data = (self.dataset.startswith("phantom"), self.dataset, self.content, self.split, self.split_content)
+        return (*data, self.task, self.fold, versions)
+
+
+class Row(Strict):
+    """One line of a table: a method with one recipe, in one section."""
+
+    section: Section
+    method: str
+    variant: str  # what its recipe has different from other rows of the method in this section
+    seeds: int
+    draws: int
+    subjects: int
+    both_empty: int  # counts over cases, labels and repeats
+    missed: int
+    false: int
+    invalid: int
+    macro: dict[str, Summary]  # definition id -> over all labels
+    labels: dict[str, dict[str, Summary]]
+    train_items_per_s: float | None
+    seconds_per_case: float | None
+    peak_host_mib: float | None
+    peak_device_mib: float | None
+    parameters: int
+    machine: str
+    runs: tuple[str, ...]  # record ids, so that a number can be traced
+
+
+def rows(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
+    """Rows in the order of the tables, best Dice first in each section; and a sentence for each record left out."""
+    problems: list[str] = []
+    sections: dict[str, list[Record]] = defaultdict(list)
+    for record in _complete(records, problems):
+        sections[digest([Section.of(record), record.method])].append(record)
+    made = [row for members in sections.values() for row in _method_rows(members, problems)]
+    return sorted(made, key=_order), problems
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    of = row.section
+    dice = next((summary.mean for name, summary in row.macro.items() if short(name) == "dice"), 0.0)
+    return (
+        of.table(),
+        of.protocol,
+        of.protocol_version,
+        of.draw,
+        of.annotator,
+        of.selection,
+        -dice,
+        row.method,
+        row.runs,
+    )
+
+
+def _complete(records: Iterable[Record], problems: list[str]) -> list[Record]:
+    """The records that scored every case and label of their table: a case left out must not raise a mean."""
+    kept = []
+    tables: dict[tuple[object, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        tables[Section.of(record).table()].append(record)
+    for members in tables.values():
+        wanted = {(score.case, score.label) for record in members for score in record.cases}
+        for record in members:
+            lacking = len(wanted) - len(record.cases)
+            if lacking:
+                problems.append(
+                    f"{_name(record)}: {lacking} of {len(wanted)} scores of its table are not there; left out"
+                )
+            else:
+                kept.append(record)
+    return kept
+
+
+def _name(record: Record) -> str:
+    run = f"seed {record.seed}, draw {record.draw}, record {record.id()[:12]}"
+    return f"{record.method} on {record.dataset} {record.protocol}, {run}"
+
+
+def _method_rows(members: Sequence[Record], problems: list[str]) -> list[Row]:
+    """The rows of one method in one section: one per recipe."""
+    recipes: dict[str, dict[str, object]] = {}
+    groups: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
+    for record in sorted(members, key=Record.id):
+        recipe = {key: value for key, value in _flat(record.recipe).items() if key not in _REPEATED}
+        key = digest(recipe)
+        recipes[key] = recipe
+        first = groups[key].setdefault((record.seed, record.draw), record)
+        if first is not record:
+            problems.append(f"{_name(record)}: the same run as record {first.id()[:12]}; counted once")
+    variants = _variants(recipes)
+    return [_row([group[repeat] for repeat in sorted(group)], variants[key]) for key, group in groups.items()]
+
+
+def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, part in value.items():
+        found |= _flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
+    return found
+
+
+def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """What sets each recipe apart, in words; its digest where that would take more than three settings."""
+    keys = sorted({key for recipe in recipes.values() for key in recipe})
+    differ = [key for key in keys if len({digest([recipe.get(key)]) for recipe in recipes.values()}) > 1]
+    if len(differ) > 3:
+        return {name: f"recipe {name[:8]}" for name in recipes}
+    return {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
+
+
+def _row(records: Sequence[Record], variant: str) -> Row:
+    repeats = [record.cases for record in records]
+    scores = [score for cases in repeats for score in cases]
+    definitions = sorted({definition for score in scores for definition in score.metrics})
+    statuses = [score.status for score in scores]
+    trained = [record.train for record in records if record.train]
+    predicted = [record.predict for record in records if record.predict]
+    return Row(
+        section=Section.of(records[0]),
+        method=records[0].method,
+        variant=variant,
+        seeds=len({record.seed for record in records}),
+        draws=len({record.draw for record in records}),
+        subjects=len({score.subject for score in scores}),
+        both_empty=statuses.count("both_empty"),
+        missed=statuses.count("missed"),
+        false=statuses.count("false"),
+        invalid=statuses.count("invalid"),
+        macro=_summaries(repeats, definitions),
+        labels={
+            label: _summaries([[s for s in cases if s.label == label] for cases in repeats], definitions)
+            for label in dict.fromkeys(score.label for score in scores)
+        },
+        train_items_per_s=statistics.median(cost.items_per_s for cost in trained) if trained else None,
+        seconds_per_case=_seconds_per_case(predicted),
+        peak_host_mib=max((cost.peak_host_mib for cost in (*trained, *predicted)), default=None),
+        peak_device_mib=max(
+            (c.peak_device_mib for c in (*trained, *predicted) if c.peak_device_mib is not None), default=None
+        ),
+        parameters=records[0].parameters,
+        machine=", ".join(sorted({_machine(record) for record in records})),
+        runs=tuple(sorted(record.id() for record in records)),
+    )
+
+
+def _summaries(repeats: Sequence[Sequence[CaseScore]], definitions: Iterable[str]) -> dict[str, Summary]:
+    found = {definition: summarise(repeats, definition) for definition in definitions}
+    return {definition: summary for definition, summary in found.items() if summary is not None}
+
+
+def _seconds_per_case(costs: Sequence[Cost]) -> float | None:
+    """All seconds by all cases: a mean of rates would let the quick run hide the slow one."""
+    cases = sum(cost.items for cost in costs)
+    return sum(cost.seconds for cost in costs) / cases if cases else None
+
+
+def _machine(record: Record) -> str:
+    return record.machine.get("gpu") or record.machine.get("cpu") or "unknown"
