@@ -72,7 +72,7 @@ def decode(path: Path) -> tuple[Voxels, Matrix]:
         _refuse(path, f"the header claims {'x'.join(map(str, shape))} voxels, {size} bytes; the limit is {LIMIT}")
     if packed and size > _DEFLATE_MOST * len(raw):
         _refuse(path, f"{len(raw)} bytes cannot hold the {size} that the header claims", "copy the file again")
-    affine = _affine(path, header, shape)
+    affine = _affine(path, header)
     data = _inflate(path, raw, size + 1) if packed else raw
     if len(data) != size:
         more = "more than" if len(data) > size else f"{len(data)} of"
@@ -129,7 +129,7 @@ def _inflate(path: Path, raw: bytes, most: int) -> bytes:
         member = isal_zlib.decompressobj(wbits=31)
         try:
             parts.append(member.decompress(raw, most))
-        except isal_zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
             _refuse(path, f"damaged gzip data ({error})", "copy the file again")
         most -= len(parts[-1])
         if most > 0 and not member.eof:
@@ -181,17 +181,13 @@ def _offset(path: Path, header: Header) -> int:
     return int(offset)
 
 
-def _affine(path: Path, header: Header, shape: tuple[int, int, int]) -> Matrix:
+def _affine(path: Path, header: Header) -> Matrix:
     spacing = header["pixdim"][1:4].astype(float)
     if header["dim"][0] == 2 and spacing[2] == 0:
         spacing[2] = 1.0
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         _refuse(path, f"pixdim {spacing.tolist()} is not finite and positive")
-    forms = {}
-    if header["sform_code"] > 0:
-        forms["sform"] = np.vstack([header["srow"].astype(float), [0.0, 0.0, 0.0, 1.0]])
-    if header["qform_code"] > 0:
-        forms["qform"] = _qform(header, spacing)
+    forms = _forms(header, spacing)
     if not forms:
         _refuse(path, "sform and qform codes are both 0: nobody knows where it lies", "set the affine in its source")
     for name, form in forms.items():
@@ -205,6 +201,15 @@ def _affine(path: Path, header: Header, shape: tuple[int, int, int]) -> Matrix:
         off = float(np.abs(forms["sform"] - forms["qform"])[:3, 3].max())
         _refuse(path, f"sform and qform disagree (origins {off:g} mm apart)", "set the code of the wrong one to 0")
     return affine
+
+
+def _forms(header: Header, spacing: Matrix) -> dict[str, Matrix]:
+    forms = {}
+    if header["sform_code"] > 0:
+        forms["sform"] = np.vstack([header["srow"].astype(float), [0.0, 0.0, 0.0, 1.0]])
+    if header["qform_code"] > 0:
+        forms["qform"] = _qform(header, spacing)
+    return forms
 
 
 def _qform(header: Header, spacing: Matrix) -> Matrix:

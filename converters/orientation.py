@@ -50,7 +50,7 @@ def rotation(bcd: Matrix) -> Matrix:
 
 
 def quaternion(turn: Matrix) -> tuple[Matrix, float]:
-    """(b, c, d), a >= 0, of the rotation nearest to direction cosines, and -1 where the third axis is mirrored, else 1."""
+    """(b, c, d), a >= 0, of the rotation nearest to direction cosines; -1 where the third axis is mirrored, else 1."""
     left, _, right = np.linalg.svd(turn)
     turn = left @ right
     handed = 1.0 if np.linalg.det(turn) > 0 else -1.0
