@@ -1,0 +1,69 @@
+"""Made-up records for the tests of tables."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from leaderboards.record import Budget, CaseScore, Cost, Record
+
+DICE, HD95, NSD = "dice:v1", "hd95:c6-bg-max:v1", "nsd@2mm:c6-bg-pooled:v1"
+Make = Callable[..., Record]
+Score = Callable[..., CaseScore]
+
+# status -> tp, fp, fn of a structure of ten voxels
+_COUNTS = {"ok": (8, 2, 2), "both_empty": (0, 0, 0), "missed": (0, 0, 10), "false": (0, 10, 0), "invalid": (0, 0, 10)}
+
+
+def _score(
+    case: str = "p1", label: str = "liver", *, status: str = "ok", tp: int | None = None, **metrics: float
+) -> CaseScore:
+    hits, extra, lost = _COUNTS[status] if tp is None else (tp, 10 - tp, 10 - tp)
+    dice = None if status == "both_empty" else 2 * hits / (2 * hits + extra + lost)
+    fine = status == "ok"
+    values = {
+        DICE: dice,
+        HD95: metrics.get("hd95", 3.0) if fine else None,
+        NSD: metrics.get("nsd", 0.9) if fine else None,
+    }
+    return CaseScore(
+        case=case, subject=case.partition("-")[0], group=None, label=label, status=status, tp=hits, fp=extra, fn=lost,
+        diagonal_mm=400.0, touches_border=False, ignored=0, metrics=values,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def score() -> Score:
+    """Makes one CaseScore: `score("p1-ed", "liver", tp=8)` has a Dice of 0.8."""
+    return _score
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    """Makes a Record; every field can be given by name."""
+
+    def record(cases: tuple[CaseScore, ...] | None = None, **fields: object) -> Record:
+        recipe: Mapping[str, object] = {
+            "seed": fields.get("seed", 0),
+            "draw": fields.get("draw", "0"),
+            "train": {"steps": 100},
+        }
+        cost = Cost(
+            seconds=20.0,
+            items=10,
+            items_per_s=50.0,
+            peak_host_mib=900.0,
+            peak_device_mib=None,
+            batch=4,
+            precision="fp32",
+        )
+        values: dict[str, object] = {
+            "status": "done", "reason": None, "dataset": "acdc", "split": "default", "protocol": "semi10", "draw": "0",
+            "method": "supervised", "seed": 0, "fold": 0, "selection": "last", "task": "labels", "annotator": "dense",
+            "recipe": recipe, "digests": {"dataset": "ab" * 32, "split": "cd" * 32},
+            "definitions": {"protocol": "semi10:v1", "record": "1"}, "code": {}, "machine": {"cpu": "Some CPU"},
+            "budget": Budget(labelled_subjects=7, labelled_cases=14, annotated_voxels=9, annotated_slices=3),
+            "parameters": 1000, "train": cost, "predict": cost, "cases": (_score(),) if cases is None else cases,
+        }  # fmt: skip
+        return Record(**(values | fields))  # type: ignore[arg-type]
+
+    return record
