@@ -1,0 +1,75 @@
+"""What a run ran on: the machine and the code, without a name or a path that would tell whose they are."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "segmentation-models-pytorch",
+    "timm",
+    "nibabel",
+    "SimpleITK",
+)
+_SOURCE = Path(__file__).resolve().parents[1]
+# Records and pages are what runs make, so a new one does not make the code another.
+_CODE = ("bench", "baselines", "leaderboards", "converters", ":!leaderboards/results", ":!leaderboards/pages")
+
+
+def machine_facts() -> dict[str, str]:
+    """Processor, cores this process may use, memory, python and operating system."""
+    facts = {
+        "cpu": _processor(),
+        "cores": str(_cores()),
+        "python": platform.python_version(),
+        "os": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
+    }
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # no sysconf on Windows
+        facts["memory_gib"] = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f}"
+    return facts
+
+
+def code_facts() -> dict[str, str]:
+    """Versions of the suite and of what decides its numbers; commit and dirty where the source is a checkout."""
+    facts = {}
+    for package in ("frugalseg", *_PACKAGES):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            facts[package] = metadata.version(package)
+    return facts | _checkout(_SOURCE)
+
+
+def _checkout(root: Path) -> dict[str, str]:
+    # Only a checkout of this project: a virtual environment may lie in somebody else's.
+    if not (root / ".git").exists():
+        return {}
+    commit, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--", *_CODE)
+    if commit is None or changed is None:
+        return {}
+    return {"commit": commit, "dirty": "true" if changed else "false"}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None without git, or where it refuses."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """The processor's model; the bare architecture where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
