@@ -1,0 +1,71 @@
+"""Values of DICOM tags: numbers checked for count and finiteness, codes and identities as they stand."""
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.tag import BaseTag
+
+from converters.errors import BenchError
+
+Tags = tuple[Any, ...]  # pydicom datasets, searched in turn
+
+
+def number(tags: Tags, keyword: str, path: Path) -> float | None:
+    """A tag's value as a number, None where it is absent or empty."""
+    values = _numbers(tags, keyword, 1, path)
+    return None if values is None else values[0]
+
+
+def required(tags: Tags, keyword: str, count: int, path: Path) -> tuple[float, ...]:
+    """A tag's numbers.
+
+    Raises:
+        BenchError: it is absent, has another count of values, or one that is not finite.
+    """
+    values = _numbers(tags, keyword, count, path)
+    if values is None:
+        raise BenchError(
+            f"no {named(keyword)}", where=path, mend="export the series again with it; nothing stands in for it"
+        )
+    return values
+
+
+def _numbers(tags: Tags, keyword: str, count: int, path: Path) -> tuple[float, ...] | None:
+    tag = tag_of(keyword)
+    try:
+        value = next((source[tag].value for source in tags if tag in source), None)
+        if value is None or value == "":
+            return None
+        listed: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+        numbers = tuple(float(part) for part in listed)
+    except Exception:  # pydicom converts here, and what a broken value raises quotes it
+        raise BenchError(f"{named(keyword)} is no number", where=path) from None
+    if not numbers:
+        return None
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise BenchError(f"{named(keyword)} is not {count} finite numbers", where=path)
+    return numbers
+
+
+def text(tags: Tags, keyword: str) -> str:
+    """A tag's value as it stands in the file, "" where it is absent. Identities and codes alone are read by this."""
+    tag = tag_of(keyword)
+    value = next((source.get_item(tag).value for source in tags if tag in source), None)
+    # Undecoded bytes: names need no character set to be compared, and none can fail.
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
+
+
+@functools.cache
+def tag_of(keyword: str) -> BaseTag:
+    """The tag of a keyword."""
+    return BaseTag(tag_for_keyword(keyword) or 0)
+
+
+def named(keyword: str) -> str:
+    """Keyword and tag as messages name them, "PixelSpacing (0028,0030)"."""
+    tag = tag_of(keyword)
+    return f"{keyword} ({tag >> 16:04x},{tag & 0xFFFF:04x})"
