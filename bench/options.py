@@ -1,6 +1,8 @@
 """Options that several verbs share, so that one word means one thing."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,3 +18,23 @@ DATA = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line on stdout.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 JOBS = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+PLUGIN = click.option("--plugin", type=_FILE, default=None, help="A Python file with one method, named as the file.")
+_LEARNING = (
+    click.option("--method", default=None, help="How to learn: supervised, mean_teacher, gce ... [supervised]"),
+    click.option("--preset", default=None, help="published, cpu or demo [a GPU, none, a phantom decide]"),
+    click.option("--config", type=_FILE, default=None, help="A TOML file of recipe keys."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any recipe key: train.steps=500"),
+    click.option("--deterministic", is_flag=True, help="Same seed, same threads: the same bits."),
+    DEVICE,
+    PLUGIN,
+)
+
+
+def learning(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose how to learn."""
+    for option in reversed(_LEARNING):
+        command = option(command)
+    return command

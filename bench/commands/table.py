@@ -44,13 +44,14 @@ def command(
     if not made:
         raise BenchError("no record to make a table of", mend="bench run ..., or name the folder of the runs")
     if target is None:
-        _show(made, style or "terminal", per_label)
+        show(made, style or "terminal", per_label)
         return 0
     style = "readme" if readme else style or ENDINGS.get(target.suffix, "terminal")
     return _deliver(target, _text(made, style, per_label, target), check)
 
 
-def _show(made: "Sequence[Row]", style: str, per_label: bool) -> None:
+def show(made: "Sequence[Row]", style: str, per_label: bool) -> None:
+    """Print rows on stdout: tables for people, or the text of another format."""
     if style != "terminal":
         click.echo(_text(made, style, per_label, None), nl=False)
         return

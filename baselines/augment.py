@@ -1,0 +1,90 @@
+"""Samples -> Batch on the device: one fused resampling for image and target, then intensity, batched."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
+from torch import Tensor
+
+from baselines.batch import Batch, Samples
+from baselines.config import AugmentConfig
+from converters.dataset import IGNORE
+
+
+def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator, device: torch.device) -> Batch:
+    """Random geometry and intensity. The generator lives on the CPU, so a seed means the same on every device.
+
+    What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image.
+    """
+    image = torch.from_numpy(samples.image).to(device, non_blocking=True)
+    target = torch.from_numpy(samples.target).to(device, non_blocking=True)
+    affine = _affine(image.shape, config, generator).to(device)
+    if _moves(config):
+        grid = F.affine_grid(affine, [len(image), 1, *image.shape[2:]], align_corners=False)
+        if config.elastic:
+            grid = grid + _elastic(image.shape, config.elastic, generator).to(device)
+        image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        # One is added so that the zeros from outside can be told from background.
+        moved = F.grid_sample(target[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0]
+        target = torch.where(moved == 0, IGNORE, moved - 1)
+    return Batch(
+        image=_intensity(image, config, generator),
+        target=target.long(),
+        case=torch.from_numpy(samples.case).to(device),
+        slice=torch.from_numpy(samples.slice).to(device),
+        grid=affine,
+    )
+
+
+def _moves(config: AugmentConfig) -> bool:
+    return any((config.rotate_degrees, config.scale, config.shift, config.flip, config.quarter_turns, config.elastic))
+
+
+def _affine(shape: torch.Size, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Output to input coordinates, torch's order (width, height, depth). Shape: (B, n, n + 1)."""
+    batch, ndim = shape[0], len(shape) - 2
+
+    def uniform(*size: int) -> Tensor:
+        return torch.rand(*size, generator=generator) * 2 - 1
+
+    angle = torch.deg2rad(uniform(batch) * config.rotate_degrees)
+    if config.quarter_turns:
+        angle = angle + torch.randint(4, (batch,), generator=generator) * math.pi / 2
+    scale = torch.exp(uniform(batch, ndim) * math.log1p(config.scale))
+    if config.flip:
+        scale[:, :2] *= torch.where(uniform(batch, 2) < 0, -1.0, 1.0)
+    matrix = torch.eye(ndim).repeat(batch, 1, 1)
+    cosine, sine = angle.cos(), angle.sin()
+    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cosine, -sine, sine, cosine
+    matrix = matrix * scale[:, None, :]
+    # Rotation is rigid in voxels; torch's coordinates run from -1 to 1 along every edge, however long.
+    edges = torch.tensor([float(size) for size in reversed(shape[2:])])
+    matrix = matrix * edges[None, None, :] / edges[None, :, None]
+    return torch.cat((matrix, (uniform(batch, ndim) * config.shift * 2)[..., None]), -1)
+
+
+def _elastic(shape: torch.Size, size: float, generator: torch.Generator) -> Tensor:
+    """A smooth random displacement from a coarse lattice, in torch's coordinates. Shape: (B, *S, n)."""
+    ndim = len(shape) - 2
+    lattice = torch.rand(shape[0], ndim, *[6] * ndim, generator=generator) * 2 - 1
+    mode = "bicubic" if ndim == 2 else "trilinear"
+    return (2 * size * F.interpolate(lattice, shape[2:], mode=mode, align_corners=True)).movedim(1, -1)
+
+
+def _intensity(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Gamma on the sample's own range, contrast, offset, noise. Shape: (B, C, *S)."""
+    axes = tuple(range(2, image.ndim))
+
+    def uniform(limit: float) -> Tensor:
+        drawn = (torch.rand(image.shape[0], image.shape[1], generator=generator) * 2 - 1) * limit
+        return drawn.view(*drawn.shape, *[1] * len(axes)).to(image.device)
+
+    if config.gamma:
+        low, high = image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
+        spread = (high - low).clamp(min=1e-6)
+        image = ((image - low) / spread) ** torch.exp(uniform(math.log1p(config.gamma))) * spread + low
+    if config.contrast:
+        image = image * (1 + uniform(config.contrast)) + uniform(config.contrast)
+    if config.noise:
+        image = image + torch.randn_like(image) * uniform(config.noise).abs()
+    return image

@@ -1,0 +1,70 @@
+"""A view's cases on the network's grid: read, checked, normalised and resampled once, then sampled from memory."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from baselines.config import TrainConfig
+from baselines.grid import network_size, normalise, resample, to_network
+from converters.dataset import IGNORE, Case, Dataset
+from converters.errors import BenchError
+from converters.volume import data_sha256, read_label, read_nifti
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """One case on the network's grid.
+
+    Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated.
+    """
+
+    id: str
+    image: npt.NDArray[np.float16]
+    target: npt.NDArray[np.uint8]
+
+    @property
+    def annotated(self) -> bool:
+        """Whether anybody annotated anything in this case."""
+        return bool((self.target != IGNORE).any())
+
+
+def read_image(dataset: Dataset, case: Case) -> npt.NDArray[np.generic]:
+    """The case's channels in network axes; voxels are checked against the sidecar's digest.
+
+    Shape: (C, D, H, W).
+
+    Raises:
+        BenchError: a file is not the one the sidecar describes.
+    """
+    channels = []
+    for file in case.images.values():
+        path = dataset.path(file.file)
+        volume = read_nifti(path)
+        if data_sha256(volume) != file.data_sha256:
+            raise BenchError(
+                f"{case.id}: the image is not the one its sidecar describes", where=path, mend="convert again"
+            )
+        channels.append(to_network(volume.array, case.geometry))
+    return np.stack(channels)
+
+
+def prepare(view: Dataset, config: TrainConfig) -> Iterator[Prepared]:
+    """Every case of a view, ready to sample. Reads the view's folder and the images it names, nothing else."""
+    for case in view.cases:
+        size = network_size(case.geometry, config)
+        image = resample(normalise(read_image(view, case), config.window), size)
+        target = np.full(size, IGNORE, np.uint8)
+        if case.label is not None:
+            label = to_network(read_label(view.path(case.label.file)).array, case.geometry)
+            nearest = resample(torch.from_numpy(label.astype(np.float32))[None], size, nearest=True)
+            target = nearest[0].numpy().astype(np.uint8)
+        yield Prepared(case.id, image.numpy().astype(np.float16), target)
+
+
+def counts(cases: Iterable[Prepared]) -> tuple[int, int]:
+    """Cases with and without any annotation."""
+    flags = [case.annotated for case in cases]
+    return sum(flags), len(flags) - sum(flags)

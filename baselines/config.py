@@ -1,0 +1,81 @@
+"""What decides a network and its training: NetConfig, TrainConfig. No torch here: the command line reads this."""
+
+from typing import Literal
+
+import msgspec
+
+from converters.errors import BenchError
+from converters.files import Strict
+
+
+class NetConfig(Strict):
+    """An encoder-decoder."""
+
+    arch: str = "unet"  # "unet": our own, 2D and 3D; else any architecture of segmentation-models-pytorch
+    encoder: str = "resnet34"  # smp only; "tu-<name>" takes any timm encoder
+    encoder_weights: str | None = None  # "imagenet" needs the network once
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)  # unet only: channels per level
+    dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)  # unet only: per encoder level
+    upsampling: Literal["linear", "transposed"] = "linear"  # unet only: how the decoder goes up
+
+
+class AugmentConfig(Strict):
+    """Random change of a training sample. Geometry moves image and target together, in one resampling."""
+
+    rotate_degrees: float = 20.0  # in-plane, uniform in [-r, r]
+    scale: float = 0.15  # factor uniform in log between 1 / (1 + s) and 1 + s
+    shift: float = 0.05  # of the patch edge, per axis
+    flip: bool = False  # each in-plane axis with probability 0.5
+    quarter_turns: bool = False  # rotate by 0, 90, 180 or 270 degrees as well
+    elastic: float = 0.0  # largest displacement, of the patch edge, on a coarse smooth grid
+    gamma: float = 0.3  # exponent uniform in log between 1 / (1 + g) and 1 + g
+    contrast: float = 0.2  # factor and offset, relative to the sample's spread
+    noise: float = 0.05  # SD of added Gaussian noise, in SDs of the volume
+
+
+class TrainConfig(Strict):
+    """Everything that decides a training run, given a view and a seed."""
+
+    method: str = "supervised"
+    options: dict[str, float | int | str | bool] = msgspec.field(
+        default_factory=dict
+    )  # keyword arguments of the method
+    net: NetConfig = NetConfig()
+    augment: AugmentConfig = AugmentConfig()
+    steps: int = 1500
+    batch: int = 12
+    patch: tuple[int, ...] = (128, 128)  # 2 numbers: slices; 3: volumes, slice axis first
+    grid: Literal["resize"] | tuple[float, ...] = "resize"  # resize to the patch, or a spacing in mm with crop and pad
+    window: tuple[float, float] | None = (
+        None  # intensities are clipped to this; None: to the 0.5th and 99.5th percentile
+    )
+    foreground: float = 0.33  # share of crops centred on an annotated foreground voxel, where a sample is a crop
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.01
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 1e-4
+    power: float = 0.9  # poly schedule: lr (1 - step / steps) ** power
+    warmup: float = 0.0  # share of the steps over which lr rises linearly from 0
+    clip: float = 0.0  # largest gradient norm; 0 leaves gradients alone
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    deterministic: bool = False
+    threads: int = 0  # 0: all cores
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could do, naming the key."""
+        positive = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "checkpoint_every": self.checkpoint_every}
+        wrong = [f"train.{key} = {value} must be positive" for key, value in positive.items() if value <= 0]
+        if len(self.patch) not in (2, 3) or min(self.patch) < 8:
+            wrong.append(f"train.patch = {list(self.patch)} must be 2 or 3 edges of at least 8 voxels")
+        if self.grid != "resize" and (len(self.grid) != len(self.patch) or min(self.grid) <= 0):
+            wrong.append(
+                f"train.grid = {list(self.grid)} must be 'resize' or one spacing in mm per edge of train.patch"
+            )
+        if len(self.net.widths) != len(self.net.dropout):
+            wrong.append("train.net.widths and train.net.dropout must have one entry per level each")
+        if self.window is not None and self.window[0] >= self.window[1]:
+            wrong.append(f"train.window = {list(self.window)} must rise")
+        if wrong:
+            raise BenchError("; ".join(wrong), mend="bench run --show-config prints the whole recipe")

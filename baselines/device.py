@@ -1,0 +1,54 @@
+"""Which device a run takes, and the process-wide torch settings it needs while it runs."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from baselines.config import TrainConfig
+from converters.errors import EnvironmentFault
+
+
+def pick(device: str) -> str:
+    """`auto` is the first CUDA device, else the CPU.
+
+    Raises:
+        EnvironmentFault: the device asked for is not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu":
+        known = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+        if device not in ("cuda", *known) or not known:
+            raise EnvironmentFault(
+                f"there is no device '{device}'", mend=f"--device cpu{' or ' if known else ''}{', '.join(known)}"
+            )
+    return device
+
+
+def fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (avx512_bf16 or AMX)."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.is_file() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextlib.contextmanager
+def settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Threads and determinism for the length of a phase; what was set before comes back."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    try:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        if config.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = device.type == "cuda" and not config.deterministic
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark

@@ -1,0 +1,98 @@
+"""Between a case's grid and the network's: which size, and one linear (or nearest) resampling for both ways.
+
+Network axes are (slice axis, then the other two in RAS order): a slice is contiguous and first.
+Voxel centres map as (i + 0.5) * scale - 0.5, so the field of view is kept; shrinking is anti-aliased.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
+from torch import Tensor
+
+from baselines.config import TrainConfig
+from converters.dataset import Geometry
+
+
+def network_axes(geometry: Geometry) -> tuple[int, int, int]:
+    """The case's array axes in network order."""
+    first = geometry.slice_axis
+    second, third = (axis for axis in range(3) if axis != first)
+    return first, second, third
+
+
+def network_spacing(geometry: Geometry) -> tuple[float, float, float]:
+    """Spacing in mm in network order."""
+    first, second, third = (geometry.spacing_mm[axis] for axis in network_axes(geometry))
+    return first, second, third
+
+
+def network_size(geometry: Geometry, config: TrainConfig) -> tuple[int, int, int]:
+    """The case's shape on the network's grid: (slices, height, width). A 2D network keeps every slice."""
+    shape = [geometry.shape[axis] for axis in network_axes(geometry)]
+    spacing = network_spacing(geometry)
+    for axis, wanted in zip(range(3 - len(config.patch), 3), range(len(config.patch)), strict=True):
+        if config.grid == "resize":
+            shape[axis] = config.patch[wanted]
+        else:
+            shape[axis] = max(1, round(shape[axis] * spacing[axis] / float(config.grid[wanted])))
+    return shape[0], shape[1], shape[2]
+
+
+def typical_spacing(geometries: Sequence[Geometry], config: TrainConfig) -> tuple[float, ...]:
+    """Spacing in mm along the patch's axes: as configured, or the median where images are resized."""
+    if config.grid != "resize":
+        return tuple(float(step) for step in config.grid)
+    rows = []
+    for geometry in geometries:
+        shape = [geometry.shape[axis] for axis in network_axes(geometry)]
+        sizes = zip(shape, network_spacing(geometry), network_size(geometry, config), strict=True)
+        rows.append([n * mm / to for n, mm, to in sizes][-len(config.patch) :])
+    return tuple(round(float(step), 6) for step in np.median(rows, axis=0))
+
+
+def to_network(array: npt.NDArray[np.generic], geometry: Geometry) -> npt.NDArray[np.generic]:
+    """A (X, Y, Z) array with its axes in network order."""
+    return np.ascontiguousarray(array.transpose(network_axes(geometry)))
+
+
+def to_case(array: npt.NDArray[np.generic], geometry: Geometry) -> npt.NDArray[np.generic]:
+    """The inverse of `to_network`."""
+    return np.ascontiguousarray(array.transpose(np.argsort(network_axes(geometry))))
+
+
+def resample(volume: Tensor, size: Sequence[int], nearest: bool = False) -> Tensor:
+    """A volume at another size: linear with anti-aliasing for images and logits, nearest for labels.
+
+    Shape: (C, D, H, W) float -> (C, *size). Done in two passes, in-plane and across slices.
+    """
+    depth, height, width = size
+    if volume.shape[2:] != (height, width):
+        volume = _resize_2d(volume, (height, width), nearest)
+    if volume.shape[1] != depth:
+        flat = volume.flatten(2).unsqueeze(0)  # (1, C, D, H * W): one pass along D alone
+        volume = _resize_2d(flat, (depth, flat.shape[-1]), nearest)[0].reshape(-1, depth, height, width)
+    return volume
+
+
+def _resize_2d(images: Tensor, size: tuple[int, int], nearest: bool) -> Tensor:
+    if nearest:
+        return F.interpolate(images, size=size, mode="nearest-exact")
+    shrinks = size[0] < images.shape[-2] or size[1] < images.shape[-1]
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def normalise(image: npt.NDArray[np.generic], window: tuple[float, float] | None) -> Tensor:
+    """Clip to the window (or the 0.5th and 99.5th percentile), then zero mean and unit SD, per channel and case.
+
+    Shape: (C, D, H, W) of any number type -> the same in float32.
+    """
+    values = image.astype(np.float32)
+    low_high = [window or np.percentile(channel, (0.5, 99.5)) for channel in values]
+    low, high = (np.array(side, np.float32).reshape(-1, 1, 1, 1) for side in zip(*low_high, strict=True))
+    values = values.clip(low, high)
+    mean = values.mean((1, 2, 3), keepdims=True)
+    spread = values.std((1, 2, 3), keepdims=True)
+    return torch.from_numpy((values - mean) / np.maximum(spread, 1e-6))

@@ -1,0 +1,109 @@
+"""The contract of a learning method, and `find(name)`: a method is one file of `baselines/methods/`."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from baselines import methods
+from baselines.batch import Batch
+from baselines.nets import Network
+from converters.errors import BenchError, UsageError, unknown_name
+
+
+class Method(nn.Module):
+    """How to learn from a batch: `forward` gives named, weighted loss terms and the loop sums them.
+
+    A method never learns which protocol ran: all it sees is where the target is 255. `make` gives a freshly
+    initialised network each time it is called; further arguments are the method's options with their defaults.
+    """
+
+    # Shares of a batch drawn from annotated and from unannotated cases; a share with no cases goes to the other.
+    composition: ClassVar[Mapping[str, int]] = {"labelled": 1}
+
+    def __init__(self, make: Callable[[], Network]) -> None:
+        super().__init__()
+        self.net = make()
+
+    def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
+        """Named loss terms; `progress` runs from 0 to 1 through training."""
+        raise NotImplementedError
+
+    def logits(self, image: Tensor) -> Tensor:
+        """What is predicted from. Shape: (B, C, *S) -> (B, K, *S)."""
+        logits: Tensor = self.net(image)[0]
+        return logits
+
+    def after_step(self, step: int) -> None:
+        """What follows an optimiser step, such as moving a teacher; state lives in buffers and parameters."""
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """Optimiser groups: every parameter that learns."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    @classmethod
+    def refuses(cls, ndim: int, labelled: int, unlabelled: int) -> str | None:
+        """Why this method cannot learn from such a view (cases with and without annotation), or None."""
+        return None if labelled else "nothing is annotated in this view"
+
+
+def names() -> list[str]:
+    """Every built-in method, which is every file of `baselines/methods/`."""
+    return sorted(module.name for module in pkgutil.iter_modules(methods.__path__))
+
+
+def find(name: str, plugin: Path | None = None) -> type[Method]:
+    """The method class of that name: from the plugin file, ours, or an entry point of group `frugalseg.methods`.
+
+    Raises:
+        UsageError: there is none; says which is nearest.
+    """
+    if plugin is not None and plugin.stem == name:
+        return _only_method(_load_file(plugin))
+    if name in names():
+        return _only_method(importlib.import_module(f"baselines.methods.{name}"))
+    outside = {point.name: point for point in importlib.metadata.entry_points(group="frugalseg.methods")}
+    if name in outside:
+        found = outside[name].load()
+        return _only_method(found) if isinstance(found, ModuleType) else found
+    raise unknown_name("method", name, [*names(), *outside, *([plugin.stem] if plugin else [])])
+
+
+def build(method: type[Method], make: Callable[[], Network], options: Mapping[str, object]) -> Method:
+    """The method with its options.
+
+    Raises:
+        UsageError: an option it does not have; names those it has.
+    """
+    known = [n for n in inspect.signature(method.__init__).parameters if n not in ("self", "make")]
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+    return method(make, **options)
+
+
+def _only_method(module: ModuleType) -> type[Method]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise BenchError(f"{len(found)} methods in one file", where=module.__file__, mend="one file, one Method class")
+    return found[0]
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"frugalseg_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UsageError(f"no plugin file '{path}'", mend="--plugin takes the path of a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,30 @@
+"""Supervised learning on whatever is annotated: the baseline of every protocol."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from baselines.batch import Batch
+from baselines.losses import cross_entropy, soft_dice
+from baselines.method import Method
+from baselines.nets import Network
+
+
+class Supervised(Method):
+    """Cross-entropy and soft Dice over annotated voxels, half each (0.5 (CE + Dice), as in SSL4MIS).
+
+    On scribbles this is partial cross-entropy plus partial Dice, as in nnU-Net with an ignore label; with `dice=0`
+    and `ce=1` it is the plain partial cross-entropy of the scribble literature.
+    """
+
+    def __init__(self, make: Callable[[], Network], ce: float = 0.5, dice: float = 0.5) -> None:
+        super().__init__(make)
+        self.ce, self.dice = ce, dice
+
+    def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
+        """Terms `ce` and `dice`."""
+        logits = self.logits(batch.image)
+        return {
+            "ce": self.ce * cross_entropy(logits, batch.target),
+            "dice": self.dice * soft_dice(logits, batch.target),
+        }

@@ -1,0 +1,54 @@
+"""A trained model on disk: weights as safetensors, everything else as JSON beside them."""
+
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from baselines.config import TrainConfig
+from baselines.method import Method, build, find
+from baselines.nets import NetSpec, make_net
+from converters.errors import BenchError
+from converters.files import Strict, read_json, write_bytes, write_json
+
+
+class ModelSpec(Strict):
+    """model.json: how to build the method again and what its output means."""
+
+    config: TrainConfig
+    net: NetSpec
+    channels: tuple[str, ...]
+    labels: dict[str, int | tuple[int, ...]]
+    seed: int
+
+
+def make_method(spec: ModelSpec, plugin: Path | None = None) -> Method:
+    """The method of a spec with fresh weights."""
+    return build(find(spec.config.method, plugin), lambda: make_net(spec.net), spec.config.options)
+
+
+def save_model(method: Method, spec: ModelSpec, folder: Path) -> None:
+    """Write model.safetensors and model.json, each atomically."""
+    write_bytes(folder / "model.safetensors", save({k: v.contiguous().cpu() for k, v in method.state_dict().items()}))
+    write_json(folder / "model.json", spec)
+
+
+def load_model(folder: Path, device: torch.device, plugin: Path | None = None) -> tuple[Method, ModelSpec]:
+    """A saved model, ready to predict.
+
+    Raises:
+        BenchError: a file is absent or damaged, or the weights are another model's.
+    """
+    spec = read_json(folder / "model.json", ModelSpec)
+    # The weights come from the file: fetching the pre-trained encoder again would be work for nothing.
+    fresh = msgspec.structs.replace(spec.net, config=msgspec.structs.replace(spec.net.config, encoder_weights=None))
+    method = make_method(msgspec.structs.replace(spec, net=fresh), plugin)
+    try:
+        method.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise BenchError(
+            f"the weights do not fit: {error}", where=folder / "model.safetensors", mend="train again"
+        ) from error
+    return method.to(device).eval(), spec

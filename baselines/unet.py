@@ -1,0 +1,130 @@
+"""The U-Net of the label-frugal literature ("HiLab": SSL4MIS, WSL4MIS, PyMIC, BCP, UniMatch), in 2D and 3D.
+
+Ronneberger et al., MICCAI 2015, in the form those codes share: 16 to 256 channels, batch norm, LeakyReLU, dropout that
+grows with depth in the encoder, a 3x3 head. Upwards either a 1x1 convolution and linear interpolation (1.81 M
+parameters in 2D: the plain U-Net of those tables) or a transposed convolution (1.94 M: their multi-output variants).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
+from torch import Tensor, nn
+
+Stride = tuple[int, ...]
+
+
+def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tuple[Stride, ...]:
+    """The factor by which each axis is halved on the way to each deeper level.
+
+    An axis is halved only while its spacing is within twice the finest and at least 4 voxels would remain, so that
+    thick slices are not pooled before thin pixels have caught up (as in nnU-Net).
+    """
+    size, step, strides = list(patch), list(spacing), []
+    for _ in range(levels - 1):
+        finest = min(step)
+        halve = [s // 2 >= 4 and mm <= 2 * finest for s, mm in zip(size, step, strict=True)]
+        strides.append(tuple(2 if h else 1 for h in halve))
+        size = [s // 2 if h else s for s, h in zip(size, halve, strict=True)]
+        step = [mm * 2 if h else mm for mm, h in zip(step, halve, strict=True)]
+    return tuple(strides)
+
+
+class Block(nn.Sequential):
+    """Convolution, norm, LeakyReLU, dropout, convolution, norm, LeakyReLU."""
+
+    def __init__(self, ndim: int, channels: tuple[int, int], dropout: float) -> None:
+        conv, norm, _ = _layers(ndim)
+        before, after = channels
+        super().__init__(
+            conv(before, after, 3, padding=1),
+            norm(after),
+            nn.LeakyReLU(inplace=True),
+            nn.Dropout(dropout),
+            conv(after, after, 3, padding=1),
+            norm(after),
+            nn.LeakyReLU(inplace=True),
+        )
+
+
+class LinearUp(nn.Module):
+    """1x1 convolution, then linear interpolation with aligned corners.
+
+    Its gradient has no deterministic CUDA form; deterministic runs there take transposed convolutions.
+    """
+
+    def __init__(self, channels: tuple[int, int], stride: Stride) -> None:
+        super().__init__()
+        self.conv = _layers(len(stride))[0](*channels, 1)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, C, *S) -> (B, C', *S * stride)."""
+        mode = "bilinear" if len(self.stride) == 2 else "trilinear"
+        size = [s * n for s, n in zip(x.shape[2:], self.stride, strict=True)]
+        return F.interpolate(self.conv(x), size=size, mode=mode, align_corners=True)
+
+
+class Decoder(nn.Module):
+    """Features of every level, finest first, to logits at full size; a dual-decoder method takes several."""
+
+    def __init__(self, classes: int, widths: Sequence[int], strides: Sequence[Stride], upsampling: str) -> None:
+        super().__init__()
+        ndim = len(strides[0])
+        conv, _, transposed = _layers(ndim)
+        deep = list(zip(widths[:0:-1], widths[-2::-1], reversed(strides), strict=True))
+        self.ups = nn.ModuleList(
+            [
+                LinearUp((below, here), stride) if upsampling == "linear" else transposed(below, here, stride, stride)
+                for below, here, stride in deep
+            ]
+        )
+        self.blocks = nn.ModuleList([Block(ndim, (2 * here, here), 0.0) for _, here, _ in deep])
+        self.head = conv(widths[0], classes, 3, padding=1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Shape: (B, width, *S / stride) per level -> (B, K, *S)."""
+        x = features[-1]
+        for up, block, skip in zip(self.ups, self.blocks, reversed(features[:-1]), strict=True):
+            x = block(torch.cat((skip, up(x)), 1))
+        logits: Tensor = self.head(x)
+        return logits
+
+
+class UNet(nn.Module):
+    """U-Net of any depth; `strides` says which axes each level halves."""
+
+    def __init__(
+        self,
+        channels: tuple[int, int],
+        widths: Sequence[int],
+        dropout: Sequence[float],
+        strides: Sequence[Stride],
+        upsampling: str = "linear",
+    ) -> None:
+        super().__init__()
+        before, classes = channels
+        ndim = len(strides[0])
+        pool = nn.MaxPool2d if ndim == 2 else nn.MaxPool3d
+        ins = (before, *widths[:-1])
+        self.blocks = nn.ModuleList([Block(ndim, (i, o), p) for i, o, p in zip(ins, widths, dropout, strict=True)])
+        self.pools = nn.ModuleList([pool(stride) for stride in strides])
+        self.decoder = Decoder(classes, widths, strides, upsampling)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Encoder features, finest first."""
+        found = [self.blocks[0](image)]
+        for pool, block in zip(self.pools, self.blocks[1:], strict=True):
+            found.append(block(pool(found[-1])))
+        return found
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Shape: (B, C, *S), each edge a multiple of the product of its strides -> (B, K, *S)."""
+        logits: Tensor = self.decoder(self.features(image))
+        return logits
+
+
+def _layers(ndim: int) -> tuple[type[nn.Module], type[nn.Module], type[nn.Module]]:
+    if ndim == 2:
+        return nn.Conv2d, nn.BatchNorm2d, nn.ConvTranspose2d
+    return nn.Conv3d, nn.BatchNorm3d, nn.ConvTranspose3d

@@ -1,0 +1,138 @@
+"""Train, predict and score one method under one protocol, and record it."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.learning import Learning
+from bench.options import DATA, DRY_RUN, JSON, learning
+from bench.output import print_json, say
+from bench.phases import Phases
+
+if TYPE_CHECKING:
+    from bench.run import Plan
+    from leaderboards.record import Record
+
+
+@click.command()
+@click.option("--dataset", required=True, help="A dataset: chaos, acdc ... or a converted folder's name (bench ls).")
+@click.option("--protocol", default=None, help="Which labels may be seen: full, semi10, scribble, noisy ... [full]")
+@click.option("--split", default=None, help="Name of a split of the dataset.")
+@click.option("--draw", default=None, help="Which subjects are labelled: a number, or the name of a published list.")
+@click.option("--seed", default="0", help="One seed, or several: 0,1,2", show_default=True)
+@click.option("--annotator", default=None, help="Who drew the labels, where a protocol leaves a choice.")
+@click.option("--fold", type=click.IntRange(min=0), default=None, help="Fold of a cross-validation split.")
+@learning
+@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@click.option("--show-config", is_flag=True, help="Print the whole recipe and stop.")
+@DATA
+@DRY_RUN
+@JSON
+@click.pass_context
+def command(context: click.Context, /, **_: object) -> None:
+    """Train, predict and score one method under one protocol, and record it.
+
+    Done runs are not repeated; interrupted ones continue where they stopped.
+    """
+    asked = Asked(**context.params)
+    for seed in asked.seeds():
+        plan = asked.plan(seed)
+        if asked.show_config:
+            print_json(plan.recipe)
+        elif asked.dry_run:
+            _tell_plan(plan, asked)
+        else:
+            _tell(_run(plan, asked), plan, asked)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked(Learning):
+    """What was typed."""
+
+    dataset: str
+    protocol: str | None
+    split: str | None
+    draw: str | None
+    seed: str
+    annotator: str | None
+    fold: int | None
+    runs: Path
+    show_config: bool
+    data: Path
+    dry_run: bool
+    as_json: bool
+
+    def seeds(self) -> list[int]:
+        """The seeds, in the order typed."""
+        if not all(part.strip().isdecimal() for part in self.seed.split(",")):
+            raise click.BadParameter(f"'{self.seed}' is no list of seeds; give 0 or 0,1,2", param_hint="--seed")
+        return [int(part) for part in self.seed.split(",")]
+
+    def plan(self, seed: int) -> "Plan":
+        """The recipe on the data it names."""
+        from bench.locate import locate
+        from bench.run import plan
+        from bench.splits import parse_draw
+
+        flags = {
+            "protocol": self.protocol,
+            "split": self.split,
+            "draw": parse_draw(self.draw) if self.draw is not None else None,
+            "seed": seed,
+            "annotator": self.annotator,
+            "fold": self.fold,
+        }
+        dataset = locate(self.dataset, self.data)
+        return plan(self.recipe(self.dataset, flags), dataset, self.runs)
+
+
+def _run(plan: "Plan", asked: Asked) -> "Record":
+    from baselines.device import pick
+    from bench.run import Place, run
+
+    train = plan.recipe.train
+    say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
+    with Phases() as phases:
+        return run(plan, Place(pick(asked.device), asked.plugin, phases.tell))
+
+
+def _tell_plan(plan: "Plan", asked: Asked) -> None:
+    from bench import splits
+
+    labelled = splits.labelled(plan.split, plan.protocol.percent, plan.recipe.draw)
+    facts = {
+        "folder": str(plan.folder),
+        "preset": plan.recipe.preset,
+        "train_subjects": len(plan.split.train),
+        "labelled_subjects": list(labelled),
+        "test_cases": len(plan.test),
+        "done": (plan.folder / "record.json").is_file(),
+        "recipe": plan.recipe,
+    }
+    if asked.as_json:
+        print_json(facts)
+        return
+    say(f"would run {_name(plan)}")
+    for key, value in facts.items():
+        if key != "recipe":
+            say(f"  {key}: {value}")
+
+
+def _tell(record: "Record", plan: "Plan", asked: Asked) -> None:
+    from bench.commands.table import show
+    from leaderboards.table import rows
+
+    if asked.as_json:
+        print_json(record)
+    elif record.status == "skipped":
+        say(f"skipped: {record.reason}")
+    else:
+        show(rows([record])[0], "terminal", per_label=False)
+        say(f"record: {plan.folder / 'record.json'}")
+
+
+def _name(plan: "Plan") -> str:
+    recipe = plan.recipe
+    return f"{plan.dataset.name} {plan.protocol.name} {recipe.train.method} seed {recipe.seed}"

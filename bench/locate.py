@@ -1,0 +1,39 @@
+"""`--dataset NAME` -> the converted folder, or what to do where there is none."""
+
+from pathlib import Path
+
+from bench import recipe
+from converters.dataset import Dataset
+from converters.errors import BenchError, unknown_name
+
+
+def locate(typed: str, data: Path) -> Dataset:
+    """The dataset of that name under the data folder.
+
+    Raises:
+        UsageError: neither a known dataset nor a folder there; says which is nearest.
+        BenchError: a known dataset that has not been converted yet; says how to.
+    """
+    name = recipe.dataset_name(typed)
+    if (data / name / "dataset.json").is_file():
+        return Dataset.load(data / name)
+    bare = typed.removeprefix(recipe.PHANTOM)
+    if bare not in recipe.names():
+        raise unknown_name("dataset", typed, {*recipe.names(), *converted(data)})
+    raise BenchError(f"there is no {name} in '{data}'", where=data, mend=_how_to(typed, name, data))
+
+
+def converted(data: Path) -> list[str]:
+    """Names of the datasets in a data folder."""
+    return sorted(path.parent.name for path in data.glob("*/dataset.json"))
+
+
+def _how_to(typed: str, name: str, data: Path) -> str:
+    source = name.removeprefix(recipe.PHANTOM).split("-")[0]
+    made_up = f"bench phantom {source} raw/{source} --cases 12 && bench convert {source} raw/{source} {data}"
+    if typed.startswith(recipe.PHANTOM):
+        return made_up
+    return (
+        f"unzip {source.upper()} as its organiser gives it, then: bench convert {source} FOLDER {data}\n"
+        f"        or try made-up patients first: {made_up} && bench run --dataset {recipe.PHANTOM}{typed}"
+    )
