@@ -1,0 +1,158 @@
+"""Who is in training, validation and test, and which training subjects get labels. Rule: `docs/protocols.md`."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from converters.dataset import Dataset, Split
+from converters.errors import BenchError, UsageError, unknown_name
+from converters.files import read_json, sha256, write_json
+
+DEFAULT = "default"
+_DEFAULT_RULE = "frugalseg: 70/10/20 % of the subjects in the order of sha256('split/<subject>')"
+
+
+def order(subjects: Iterable[str], draw: int | str) -> tuple[str, ...]:
+    """The subjects in the order of sha256(`<draw>/<subject>`): the same on every machine and for every input order."""
+    return tuple(sorted(set(subjects), key=lambda subject: sha256(f"{draw}/{subject}".encode())))
+
+
+def count(percent: int, n: int) -> int:
+    """`percent` of n subjects, rounded up, at least one."""
+    return max(1, -(-percent * n // 100))
+
+
+def labelled(split: Split, percent: int, draw: int | str) -> tuple[str, ...]:
+    """The training subjects whose labels may be seen, in draw order; fewer lie inside more.
+
+    An int draws by hash. A str names a published list of the split, of which the first are taken; where all subjects
+    are labelled the list does not matter.
+
+    Raises:
+        UsageError: the split has no draw of that name.
+        BenchError: there is no training subject, or the list is shorter than asked for.
+    """
+    if not split.train:
+        raise BenchError(f"split '{split.name}' of {split.dataset} has no labelled training subject")
+    if isinstance(draw, str) and draw not in split.draws:
+        raise unknown_name("draw", draw, split.draws)
+    k = count(percent, len(split.train))
+    if isinstance(draw, int) or k == len(split.train):
+        return order(split.train, draw)[:k]
+    published = split.draws[draw]
+    if k > len(published):
+        raise BenchError(
+            f"draw '{draw}' of split '{split.name}' holds {len(published)} subjects; "
+            f"{percent} % of {len(split.train)} are {k}",
+            mend="take a smaller share, or --draw 0, which orders all subjects by hash",
+        )
+    return published[:k]
+
+
+def freeze_default(dataset: Dataset) -> Split:
+    """Write splits/default.json, once per content, and give it back.
+
+    70/10/20 % of the subjects that have a reference label, in hash order: at least one of two or more subjects for
+    test and one for training; validation may be empty below five. Where the organiser held out labelled cases
+    (imagesTs), these are the test side and the rest is divided 70/10. Subjects without any label train, except the
+    organiser's unlabelled test cases, which stand on no side.
+
+    Raises:
+        BenchError: there is another default split for this very content, or no labelled subject.
+    """
+    path = dataset.root / "splits" / f"{DEFAULT}.json"
+    made = _default(dataset)
+    if path.is_file():
+        there = read_json(path, Split)
+        if there.content_sha256 == made.content_sha256 and there != made:
+            raise BenchError(
+                "the default split on disk is not the one this version makes",
+                where=path,
+                mend="a frozen split is never overwritten: give yours another name, or remove the file",
+            )
+    write_json(path, made)
+    return made
+
+
+def resolve(dataset: Dataset, name: str) -> Split:
+    """The named split, fit to train and test with.
+
+    Raises:
+        UsageError: there is no split of that name; says which is nearest.
+        BenchError: it overlaps, belongs to other content, names absent subjects, or leaves a side empty.
+    """
+    path = dataset.root / "splits" / f"{name}.json"
+    known = [file.stem for file in path.parent.glob("*.json")]
+    if name not in known:
+        raise unknown_name("split", name, known)
+    split = dataset.split(name)
+    absent = sorted({*split.train, *split.val, *split.test} - set(dataset.subjects))
+    if absent:
+        raise BenchError(
+            f"split '{name}' names subjects that {dataset.name} does not hold: {_some(absent)}",
+            where=path,
+            mend="convert the whole dataset again, without --skip",
+        )
+    for side, subjects in (("training", split.train), ("test", split.test)):
+        if not subjects:
+            raise BenchError(
+                f"split '{name}' has no {side} subject",
+                where=path,
+                mend=f"{dataset.name} holds {len(dataset.subjects)} subject(s): convert more, at least two with labels",
+            )
+    return split
+
+
+def with_train(split: Split, subjects: Sequence[str]) -> Split:
+    """The split with these training subjects alone; published lists keep their order.
+
+    Raises:
+        BenchError: a published list names a subject that is left out.
+    """
+    narrowed = msgspec.structs.replace(split, train=tuple(s for s in split.train if s in set(subjects)))
+    if problems := narrowed.check():
+        raise BenchError("; ".join(problems), mend="every subject of a published list needs a label")
+    return narrowed
+
+
+def parse_draw(text: str) -> int | str:
+    """A draw as typed: digits are a hash draw, anything else names a published list.
+
+    Raises:
+        UsageError: it is empty or a negative number.
+    """
+    if text.isdecimal():
+        return int(text)
+    if not text or text.lstrip("-").isdecimal():
+        raise UsageError(f"'{text}' is no draw", mend="a number from 0, or the name of a published list (bench ls)")
+    return text
+
+
+def _default(dataset: Dataset) -> Split:
+    with_label = {case.subject for case in dataset.cases if case.label is not None}
+    held_out = {c.subject for c in dataset.cases if any(i.file.startswith("imagesTs/") for i in c.images.values())}
+    if not with_label:
+        raise BenchError(f"no case of {dataset.name} has a reference label", where=dataset.root)
+    test = order(with_label & held_out, "split")
+    rest = order(with_label - held_out, "split")
+    n = len(rest)
+    if not test and n > 1:
+        taken = max(1, round(n * 0.2))
+        test, rest = rest[n - taken :], rest[: n - taken]
+    # 10 of the 80 % that are left when the test side is away; nobody is spared for it below five subjects.
+    for_val = max(1, round(len(rest) / 8)) if n >= 5 else 0
+    cut = len(rest) - for_val
+    unlabelled = order(set(dataset.subjects) - with_label - held_out, "split")
+    return Split(
+        name=DEFAULT,
+        dataset=dataset.name,
+        content_sha256=dataset.file.bench.content_sha256,
+        train=(*rest[:cut], *unlabelled),
+        val=rest[cut:],
+        test=test,
+        source=_DEFAULT_RULE,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,189 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import splits
+from converters.dataset import Split
+from converters.errors import BenchError, UsageError
+
+SUBJECTS = st.sets(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=60)
+
+# SSL4MIS, ACDC: 70 training patients, of whom the literature labels seven.
+SSL4MIS_VAL = (2, 19, 28, 30, 39, 45, 78, 82, 85, 87)
+SSL4MIS_TEST = (1, 7, 8, 11, 13, 22, 24, 33, 52, 59, 64, 65, 66, 68, 75, 80, 81, 83, 84, 93)
+SSL4MIS_SEVEN = tuple(f"patient{n:03d}" for n in (99, 38, 50, 100, 58, 21, 49))
+
+
+def split_of(train, draws=None):
+    return Split(
+        name="s", dataset="d", content_sha256="0", train=tuple(train), val=(), test=("held-out",), draws=draws or {}
+    )
+
+
+def acdc_split():
+    away = {*SSL4MIS_VAL, *SSL4MIS_TEST}
+    train = tuple(f"patient{n:03d}" for n in range(1, 101) if n not in away)
+    return split_of(train, {"ssl4mis": SSL4MIS_SEVEN})
+
+
+@given(SUBJECTS, st.integers(0, 5), st.integers(1, 100), st.integers(1, 100))
+def test_fewer_percent_lie_inside_more(subjects, draw, a, b):
+    split = split_of(sorted(subjects))
+    few, many = (splits.labelled(split, percent, draw) for percent in sorted((a, b)))
+    assert few == many[: len(few)]
+    assert len(few) == max(1, -(-min(a, b) * len(subjects) // 100))
+
+
+@given(st.permutations([f"p{n}" for n in range(20)]), st.integers(0, 5))
+def test_the_draw_does_not_depend_on_the_order_of_the_subjects(subjects, draw):
+    assert splits.labelled(split_of(subjects), 30, draw) == splits.labelled(split_of(sorted(subjects)), 30, draw)
+
+
+def test_hash_order_is_the_published_one():
+    # Written down once: a change here would silently change every semi-supervised result.
+    assert splits.order([f"p{n}" for n in range(6)], 0) == ("p0", "p3", "p2", "p5", "p1", "p4")
+
+
+def test_another_draw_labels_other_subjects():
+    split = split_of([f"p{n}" for n in range(40)])
+    assert len({splits.labelled(split, 10, draw) for draw in range(5)}) == 5
+
+
+def test_a_tenth_of_acdc_are_the_seven_patients_of_the_literature():
+    split = acdc_split()
+    assert len(split.train) == 70
+    assert splits.labelled(split, 10, "ssl4mis") == SSL4MIS_SEVEN
+    assert splits.labelled(split, 4, "ssl4mis") == SSL4MIS_SEVEN[:3]
+    assert len(splits.labelled(split, 10, 0)) == 7
+
+
+def test_a_published_list_that_is_too_short_says_how_many_it_holds():
+    with pytest.raises(BenchError, match=r"holds 7 subjects; 20 % of 70 are 14"):
+        splits.labelled(acdc_split(), 20, "ssl4mis")
+
+
+def test_where_all_are_labelled_the_published_list_does_not_matter():
+    assert sorted(splits.labelled(acdc_split(), 100, "ssl4mis")) == sorted(acdc_split().train)
+
+
+def test_an_unknown_draw_is_a_usage_error_that_names_the_draws():
+    with pytest.raises(UsageError, match=r"no draw 'ssl4mi'\. Did you mean 'ssl4mis'"):
+        splits.labelled(acdc_split(), 10, "ssl4mi")
+
+
+def test_draws_are_numbers_or_names():
+    assert splits.parse_draw("12") == 12
+    assert splits.parse_draw("ssl4mis") == "ssl4mis"
+    for text in ("", "-1"):
+        with pytest.raises(UsageError, match="is no draw"):
+            splits.parse_draw(text)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "sizes"),
+    [(2, (1, 0, 1)), (3, (2, 0, 1)), (4, (3, 0, 1)), (5, (3, 1, 1)), (10, (7, 1, 2)), (1, (1, 0, 0))],
+)
+def test_the_default_split_holds_every_subject_once(dataset_of, subjects, sizes):
+    dataset = dataset_of(subjects)
+    split = splits.freeze_default(dataset)
+    assert (len(split.train), len(split.val), len(split.test)) == sizes
+    assert sorted((*split.train, *split.val, *split.test)) == sorted(dataset.subjects)
+    assert dataset.split("default") == split
+
+
+def test_seventy_ten_twenty_of_a_hundred(dataset_of):
+    split = splits.freeze_default(dataset_of(100))
+    assert (len(split.train), len(split.val), len(split.test)) == (70, 10, 20)
+
+
+def test_freezing_twice_changes_no_byte(dataset_of):
+    dataset = dataset_of(6)
+    splits.freeze_default(dataset)
+    path = dataset.root / "splits" / "default.json"
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    splits.freeze_default(dataset)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_a_different_default_split_is_never_overwritten(dataset_of):
+    dataset = dataset_of(6)
+    split = splits.freeze_default(dataset)
+    path = dataset.root / "splits" / "default.json"
+    edited = msgspec.structs.replace(split, train=split.test, test=split.train)
+    path.write_bytes(msgspec.json.encode(edited))
+    before = path.read_bytes()
+    with pytest.raises(BenchError, match="never overwritten"):
+        splits.freeze_default(dataset)
+    assert path.read_bytes() == before
+
+
+def test_new_content_gets_a_new_default_split(dataset_of):
+    old = splits.freeze_default(dataset_of(6))
+    grown = dataset_of(8)  # the same folder, converted again with more cases
+    new = splits.freeze_default(grown)
+    assert new.content_sha256 == grown.file.bench.content_sha256 != old.content_sha256
+    assert grown.split("default") == new
+
+
+def test_the_organisers_test_cases_stay_the_test_side(dataset_of):
+    split = splits.freeze_default(dataset_of(12, held_out=4))
+    assert sorted(split.test) == ["s08", "s09", "s10", "s11"]
+    assert len(split.train) + len(split.val) == 8
+
+
+def test_subjects_without_labels_train_and_are_never_tested(dataset_of):
+    split = splits.freeze_default(dataset_of(12, unlabelled=5))
+    assert {"s07", "s08", "s09", "s10", "s11"} <= set(split.train)
+
+
+def test_a_dataset_without_labels_has_no_default_split(dataset_of):
+    with pytest.raises(BenchError, match="no case of tiny has a reference label"):
+        splits.freeze_default(dataset_of(3, unlabelled=3))
+
+
+def test_an_unknown_split_names_the_nearest(dataset_of):
+    dataset = dataset_of(6)
+    splits.freeze_default(dataset)
+    assert splits.resolve(dataset, "default") == dataset.split("default")
+    with pytest.raises(UsageError, match="Did you mean 'default'"):
+        splits.resolve(dataset, "defalt")
+
+
+def test_a_split_of_other_content_is_refused_with_both_hashes(dataset_of):
+    old = splits.freeze_default(dataset_of(6))
+    grown = dataset_of(8)
+    with pytest.raises(BenchError, match=old.content_sha256[:12]) as error:
+        splits.resolve(grown, "default")
+    assert grown.file.bench.content_sha256[:12] in str(error.value)
+
+
+@pytest.mark.parametrize("side", ["val", "test"])
+def test_a_subject_on_two_sides_is_refused_by_name(dataset_of, side):
+    dataset = dataset_of(10)
+    split = splits.freeze_default(dataset)
+    torn = msgspec.structs.replace(split, **{side: (*getattr(split, side), split.train[0])})
+    (dataset.root / "splits" / "torn.json").write_bytes(msgspec.json.encode(torn))
+    with pytest.raises(BenchError, match=rf"{split.train[0]} in train and in {side}"):
+        splits.resolve(dataset, "torn")
+
+
+def test_a_split_of_absent_subjects_is_refused(dataset_of):
+    dataset = dataset_of(6)
+    split = splits.freeze_default(dataset)
+    other = msgspec.structs.replace(split, name="other", test=("nobody",))
+    (dataset.root / "splits" / "other.json").write_bytes(msgspec.json.encode(other))
+    with pytest.raises(BenchError, match="does not hold: nobody"):
+        splits.resolve(dataset, "other")
+
+
+def test_a_single_subject_cannot_train_and_be_tested(dataset_of):
+    dataset = dataset_of(1)
+    splits.freeze_default(dataset)
+    with pytest.raises(BenchError, match="no test subject"):
+        splits.resolve(dataset, "default")
+
+
+def test_a_published_subject_without_a_label_is_refused():
+    with pytest.raises(BenchError, match="draw 'ssl4mis' names patient099"):
+        splits.with_train(acdc_split(), [s for s in acdc_split().train if s != "patient099"])
