@@ -1,6 +1,5 @@
 """The command `bench`: every file of `bench/commands/` is a verb, imported when it is used."""
 
-import ast
 import errno
 import functools
 import importlib
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from bench import commands
+from bench.catalogue import first_line
 from converters.errors import BenchError, EnvironmentFault, UsageError, closest
 
 DEFECT = 1  # a fault of ours, or a run in which something failed
@@ -62,13 +62,9 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line a verb: the first line of its file, read and not run, so that `--help` stays quick."""
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, summary(verb)) for verb in self.list_commands(ctx)])
-
-
-def summary(verb: str) -> str:
-    """First line of a command file's docstring."""
-    path = Path(next(iter(commands.__path__))) / f"{verb.replace('-', '_')}.py"
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+            folder = Path(next(iter(commands.__path__)))
+            lines = [(verb, first_line(folder / f"{verb.replace('-', '_')}.py")) for verb in self.list_commands(ctx)]
+            formatter.write_dl(lines)
 
 
 @click.group(
