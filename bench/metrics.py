@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from converters.files import digest
+
 if TYPE_CHECKING:
     from bench.distances import Distances
     from bench.surface import Measured
 
-VERSION = 1  # of the scorer: one higher whenever a definition changes its values
 EPSILON_MM = 1e-6  # a distance that is the tolerance but for rounding is within it
 
 Metric = TypeVar("Metric", bound=Callable[..., float | None])
@@ -47,6 +48,11 @@ def evaluate(measured: "Measured", tolerances_mm: Iterable[float]) -> dict[str, 
         return dict.fromkeys(values)
     # A NumPy number is no JSON number.
     return {definition: None if value is None else float(value) for definition, value in values.items()}
+
+
+def version() -> str:
+    """Digest of all definition ids: another one where a metric was added, removed or redefined."""
+    return digest(sorted(DEFINITIONS))[:12]
 
 
 @metric("dice:v1")

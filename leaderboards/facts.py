@@ -7,6 +7,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from converters.files import digest, sha256
+
 _PACKAGES = (
     "numpy",
     "scipy",
@@ -41,6 +43,13 @@ def code_facts() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             facts[package] = metadata.version(package)
     return facts | _checkout(_SOURCE)
+
+
+def code_sha256() -> str:
+    """Digest of the suite's source: the same for the same code, checkout or not."""
+    packages = [name for name in _CODE if not name.startswith(":")]
+    files = sorted(path for name in packages for path in (_SOURCE / name).rglob("*.py"))
+    return digest([[path.relative_to(_SOURCE).as_posix(), sha256(path.read_bytes())] for path in files])
 
 
 def _checkout(root: Path) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""Score predicted label maps against references: two files, two folders, or a folder and a dataset."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.options import JSON
+from bench.output import print_json, print_table, progress, say
+
+if TYPE_CHECKING:
+    from leaderboards.record import CaseScore
+
+SHOWN = ("dice", "iou", "hd95", "assd", "nsd", "ravd")  # the rest is in --json and in the record
+COUNTED = ("missed", "false", "invalid", "both_empty")
+SOMETHING_FAILED = 1
+_THERE = click.Path(path_type=Path, exists=True)
+
+
+@click.command(help=__doc__)
+@click.argument("prediction", type=_THERE)
+@click.argument("reference", type=_THERE)
+@click.option("--split", help="A split of the dataset; its test cases are scored.  [default: default]")
+@click.option("--cases", "per_case", is_flag=True, help="A line for each case and label, too.")
+@click.option("--method", help="Write a record under this name, which `bench table` ranks.")
+@click.option("--protocol", default="unstated", show_default=True, help="Which labels the method saw; for the record.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Which repeat of the method it is; for the record."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.  [runs/foreign/...]"
+)
+@JSON
+@click.pass_context
+def command(context: click.Context, /, **_: object) -> int:
+    """Print scores; exit 1 where a prediction is missing or invalid, which counts as the worst there is."""
+    from bench import foreign
+    from bench.score import score_matches
+
+    asked = Asked(**context.params)
+    work = foreign.compare(asked.prediction, asked.reference, asked.split)
+    problems = list(work.problems)
+    with progress("score", len(work.matches)) as advance:
+        scores = score_matches(work.matches, work.structures, advance, problems)
+    for problem in problems:
+        say(problem)
+    asked.show(scores)
+    if asked.method is not None:
+        record = foreign.record(work, scores, foreign.Claim(asked.method, asked.protocol, asked.seed))
+        path = (asked.out or foreign.default_folder(record)) / "record.json"
+        record.save(path)
+        say(f"record: {path}")
+    return SOMETHING_FAILED if any(score.status == "invalid" for score in scores) else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What was typed."""
+
+    prediction: Path
+    reference: Path
+    split: str | None
+    per_case: bool
+    method: str | None
+    protocol: str
+    seed: int
+    out: Path | None
+    as_json: bool
+
+    def show(self, scores: "Sequence[CaseScore]") -> None:
+        """One JSON object for each case and label, or tables."""
+        if self.as_json:
+            for score in scores:
+                print_json(score)
+            return
+        if self.per_case:
+            print_table(*_cases(scores))
+            click.echo()
+        print_table(*_labels(scores))
+
+
+def _definitions(scores: "Sequence[CaseScore]") -> list[str]:
+    from leaderboards.summary import family
+
+    return [definition for kind in SHOWN for definition in scores[0].metrics if family(definition) == kind]
+
+
+def _cases(scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
+    definitions = _definitions(scores)
+    columns = ["case", "label", "status", *map(_unit, definitions), "touches border"]
+    rows = [
+        [s.case, s.label, s.status, *(_number(s.metrics[d]) for d in definitions), "yes" if s.touches_border else ""]
+        for s in scores
+    ]
+    return columns, rows
+
+
+def _labels(scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
+    definitions = _definitions(scores)
+    groups = {label: [s for s in scores if s.label == label] for label in dict.fromkeys(s.label for s in scores)}
+    if len(groups) > 1:
+        groups["(mean over labels)"] = list(scores)
+    rows = [
+        [label, str(len(members)), *(_mean(members, d) for d in definitions), *_counts(members)]
+        for label, members in groups.items()
+    ]
+    return ["label", "scores", *map(_heading, definitions), *COUNTED], rows
+
+
+def _counts(scores: "Sequence[CaseScore]") -> list[str]:
+    return [str(sum(score.status == status for score in scores)) for status in COUNTED]
+
+
+def _mean(scores: "Sequence[CaseScore]", definition: str) -> str:
+    """Mean as tables count it; for distances the median too, which no image diagonal pulls away."""
+    from leaderboards.summary import DISTANCES, family, summarise
+
+    summary = summarise([scores], definition)
+    if summary is None:
+        return ""
+    median = f" ({_number(summary.median)})" if family(definition) in DISTANCES else ""
+    return _number(summary.mean) + median
+
+
+def _heading(definition: str) -> str:
+    from leaderboards.summary import DISTANCES, family
+
+    return _unit(definition) + (" (median)" if family(definition) in DISTANCES else "")
+
+
+def _unit(definition: str) -> str:
+    from leaderboards.summary import DISTANCES, family, short
+
+    kind = family(definition)
+    return short(definition) + (" mm" if kind in DISTANCES else " %" if kind == "ravd" else "")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}" if value < 10 else f"{value:.2f}"
