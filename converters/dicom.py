@@ -15,7 +15,7 @@ import numpy.typing as npt
 from converters.dicom_acquisition import acquisition
 from converters.dicom_file import Slice, read_slices
 from converters.dicom_stack import Stack, stack
-from converters.dicom_tags import number, text
+from converters.dicom_tags import number, quiet, text
 from converters.errors import BenchError, UsageError
 from converters.files import natural_key, sha256
 from converters.volume import Volume
@@ -43,6 +43,7 @@ class Series:
     skipped: tuple[Path, ...] = ()  # files that are no images
 
 
+@quiet()
 def read_series(files: Sequence[Path], *, series: str | None = None, allow_gaps: bool = False) -> Series:
     """The one series in these files, in any order.
 

@@ -7,13 +7,12 @@ compressed or big-endian files go through its full parser.
 import dataclasses
 import functools
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import config, dcmread
+from pydicom import dcmread
 
 from converters.dicom_pixels import Pixels, layout, stored_pixels
 from converters.dicom_tags import Tags, named, number, required, tag_of, text
@@ -83,7 +82,7 @@ def _read_slices(path: Path) -> tuple[Slice, ...]:
         raise BenchError(
             "deflated DICOM is not read", where=path, mend="save it uncompressed, as Explicit VR Little Endian"
         )
-    dataset, offset = _parse(data, path)
+    dataset, offset = _parse(data)
     meta = getattr(dataset, "file_meta", None)
     if str(getattr(meta, "MediaStorageSOPClassUID", "")) == _DIRECTORY_CLASS:
         return ()
@@ -105,12 +104,10 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(data: bytes, path: Path) -> tuple[Any, int]:
-    """The header, and where the pixels begin. pydicom's warnings are dropped: they quote values, names among them."""
+def _parse(data: bytes) -> tuple[Any, int]:
+    """The header, and where the pixels begin."""
     stream = io.BytesIO(data)
-    with warnings.catch_warnings(), config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        dataset = dcmread(stream, stop_before_pixels=True, force=True)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True)
     return dataset, stream.tell()
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import dcmread
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID
 
 from converters.dicom_tags import tag_of, text
 from converters.errors import BenchError, EnvironmentFault
@@ -102,10 +104,6 @@ def _native(data: bytes, offset: int, plan: Layout, path: Path) -> Pixels:
 
 
 def _decoded(data: bytes, plan: Layout, path: Path) -> Pixels:
-    from pydicom import config, dcmread
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
-
     name = UID(plan.syntax).name
     try:
         decoder = get_decoder(UID(plan.syntax))
@@ -114,9 +112,7 @@ def _decoded(data: bytes, plan: Layout, path: Path) -> Pixels:
     if not decoder.is_available:
         raise EnvironmentFault(f"no decoder for {name}", where=path, mend="pip install 'frugalseg[dicom-codecs]'")
     try:
-        with warnings.catch_warnings(), config.disable_value_validation():
-            warnings.simplefilter("ignore")
-            pixels: Pixels = dcmread(io.BytesIO(data), force=True).pixel_array
+        pixels: Pixels = dcmread(io.BytesIO(data), force=True).pixel_array
     except Exception as error:  # the decoders share no error type
         raise BenchError(
             f"{path.name}: the {name} pixels cannot be decoded ({type(error).__name__})",

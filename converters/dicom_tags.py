@@ -1,17 +1,34 @@
 """Values of DICOM tags: numbers checked for count and finiteness, codes and identities as they stand."""
 
+import contextlib
 import functools
+import logging
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydicom import config
 from pydicom.datadict import tag_for_keyword
 from pydicom.tag import BaseTag
 
 from converters.errors import BenchError
 
 Tags = tuple[Any, ...]  # pydicom datasets, searched in turn
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from warning and logging: it quotes the values it dislikes, names of people among them."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings(), config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def number(tags: Tags, keyword: str, path: Path) -> float | None:
