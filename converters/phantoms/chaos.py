@@ -75,7 +75,8 @@ def _write_t2(folder: Path, person: Person, quirks: Quirks) -> None:
     tags = _mr_tags(grid, "SE", 70.0, 1600.0)
     series = dataclasses.replace(series, name="T2SPIR", descending=_choose(quirks.descending, rng), tags=tags)
     image, label = render_t2(person, grid)
-    stems = [f"IMG-{rng.integers(2, 12):04d}-{rank + 1:05d}" for rank in range(grid.shape[2])]
+    number = rng.integers(2, 12)
+    stems = [f"IMG-{number:04d}-{rank + 1:05d}" for rank in range(grid.shape[2])]
     write_series(folder / "DICOM_anon", series, _stored(image), [f"{stem}.dcm" for stem in stems])
     write_labels(folder / "Ground", _GREYS[label], series, [f"{stem}.png" for stem in stems])
 
