@@ -37,9 +37,8 @@ class TrainConfig(Strict):
     """Everything that decides a training run, given a view and a seed."""
 
     method: str = "supervised"
-    options: dict[str, float | int | str | bool] = msgspec.field(
-        default_factory=dict
-    )  # keyword arguments of the method
+    # Keyword arguments of the method.
+    options: dict[str, float | int | str | bool] = msgspec.field(default_factory=dict)
     net: NetConfig = NetConfig()
     augment: AugmentConfig = AugmentConfig()
     steps: int = 1500

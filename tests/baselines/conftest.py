@@ -1,0 +1,44 @@
+"""Fixtures of the tests of `baselines`: a small view, a small recipe."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny import tiny_dataset
+from views import hide
+
+from baselines.config import NetConfig, TrainConfig
+from converters.dataset import Dataset
+
+SMALL = NetConfig(widths=(4, 8), dropout=(0.0, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small() -> Callable[..., TrainConfig]:
+    """A recipe for a training of a second."""
+
+    def make(**changes: object) -> TrainConfig:
+        fixed = {"net": SMALL, "steps": 6, "batch": 4, "patch": (16, 16), "deterministic": True, "checkpoint_every": 3}
+        return TrainConfig(**{**fixed, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Dataset:
+    """Six subjects, all annotated."""
+    return tiny_dataset(tmp_path_factory.mktemp("whole"), 6, scribbles=True)
+
+
+@pytest.fixture(scope="session")
+def partly(whole) -> Dataset:
+    """The same, with the labels of the last four subjects hidden."""
+    return hide(whole, whole.subjects[:2])

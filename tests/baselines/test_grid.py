@@ -1,0 +1,85 @@
+"""Grids: there and back, and nothing moves on the way."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.config import TrainConfig
+from baselines.grid import network_axes, network_size, normalise, resample, to_case, to_network, typical_spacing
+from converters.dataset import Geometry
+
+
+def geometry(shape=(40, 30, 8), spacing=(1.5, 1.5, 10.0), axis=2):
+    return Geometry(
+        shape=shape,
+        spacing_mm=spacing,
+        affine=((spacing[0], 0, 0, 0), (0, spacing[1], 0, 0), (0, 0, spacing[2], 0), (0, 0, 0, 1)),
+        source_orientation="RAS",
+        slice_axis=axis,
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_network_axes_put_slices_first_and_can_be_undone(axis):
+    of = geometry(axis=axis)
+    array = np.arange(40 * 30 * 8).reshape(40, 30, 8)
+    there = to_network(array, of)
+    assert network_axes(of)[0] == axis
+    assert there.shape[0] == array.shape[axis]
+    assert np.array_equal(to_case(there, of), array)
+
+
+def test_a_2d_network_keeps_every_slice():
+    assert network_size(geometry(), TrainConfig(patch=(64, 48))) == (8, 64, 48)
+    assert network_size(geometry(), TrainConfig(patch=(64, 48), grid=(3.0, 1.5))) == (8, 20, 30)
+
+
+def test_a_3d_network_resamples_all_axes():
+    config = TrainConfig(patch=(16, 16, 16), grid=(5.0, 3.0, 3.0))
+    assert network_size(geometry(), config) == (16, 20, 15)
+    assert typical_spacing([geometry()], config) == (5.0, 3.0, 3.0)
+
+
+def test_typical_spacing_of_resized_images_is_the_median_over_cases():
+    config = TrainConfig(patch=(20, 15))
+    assert typical_spacing([geometry(), geometry(), geometry((80, 60, 8))], config) == (3.0, 3.0)
+
+
+@given(st.tuples(*[st.integers(4, 20)] * 3), st.tuples(*[st.integers(4, 20)] * 3))
+def test_a_constant_volume_stays_constant_at_any_size(size, to):
+    out = resample(torch.full((2, *size), 3.0), to)
+    assert out.shape == (2, *to)
+    torch.testing.assert_close(out, torch.full((2, *to), 3.0))
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 1.7])
+def test_resampling_keeps_the_field_of_view(factor):
+    size = (24, 24, 24)
+    ramp = torch.stack(torch.meshgrid(*[(torch.arange(24) + 0.5) / 24] * 3, indexing="ij"))
+    to = tuple(round(s * factor) for s in size)
+    expected = torch.stack(torch.meshgrid(*[(torch.arange(t) + 0.5) / t for t in to], indexing="ij"))
+    inner = (slice(None), *(slice(3, t - 3) for t in to))
+    torch.testing.assert_close(resample(ramp, to)[inner], expected[inner], atol=0.01, rtol=0)
+
+
+def test_nearest_resampling_makes_no_new_values():
+    labels = torch.randint(0, 4, (1, 7, 11, 13)).float() * 5
+    assert set(resample(labels, (9, 20, 6), nearest=True).unique().tolist()) <= set(labels.unique().tolist())
+
+
+def test_normalised_channels_have_zero_mean_and_unit_spread_each():
+    rng = np.random.default_rng(0)
+    image = np.stack([rng.normal(100, 20, (4, 9, 9)), rng.normal(-5, 300, (4, 9, 9))]).astype(np.int16)
+    out = normalise(image, None)
+    torch.testing.assert_close(out.mean((1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(out.std((1, 2, 3), correction=0), torch.ones(2), atol=1e-4, rtol=0)
+
+
+def test_a_window_bounds_intensities_and_an_even_image_is_no_error():
+    image = np.array([-2000, 0, 100, 3000], np.int16).reshape(1, 1, 2, 2)
+    a = normalise(image, (-150.0, 250.0))
+    b = normalise(image.clip(-150, 250), (-150.0, 250.0))
+    assert torch.equal(a, b)
+    assert torch.equal(normalise(np.full((1, 2, 2, 2), 7), None), torch.zeros(1, 2, 2, 2))
