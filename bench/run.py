@@ -1,9 +1,12 @@
 """recipe -> record: the whole story on one page."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bench import metrics, protocols, splits
 from bench.lock import locked
@@ -50,7 +53,7 @@ class Plan:
         """Versions of everything a number's meaning hangs on."""
         return {
             "protocol": f"{self.protocol.name}:v{self.protocol.version}",
-            "metrics": digest(sorted(metrics.DEFINITIONS))[:12],
+            "metrics": metrics.version(),
             "record": str(FORMAT),
         }
 
@@ -90,7 +93,8 @@ def run(plan: Plan, place: Place) -> Record:
 
 def _carry_out(plan: Plan, place: Place) -> Record:
     from baselines import predict, train
-    from bench.score import score
+    from bench.matching import with_dataset
+    from bench.score import Structures, prediction_digests, score_matches
 
     recipe, folder = plan.recipe, plan.folder
     seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view")
@@ -103,8 +107,14 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     # Predictions are made and scored afresh each time: half a folder from an interrupted run is written over.
     where = predict.Setting(place.device, place.plugin, lambda i, n: told("predict", i, n))
     cost = predict.predict(trained.model, plan.dataset, plan.test, folder / "predictions", where)
-    scores = score(folder / "predictions", plan.dataset, plan.test)
-    return _record(plan, seen, status="done", outcome=Outcome(trained, cost, scores, _digests(plan)))
+    matches, _ = with_dataset(folder / "predictions", plan.dataset, plan.test)
+    done = itertools.count(1)
+    scores = score_matches(
+        matches, Structures.of(plan.dataset), lambda n: told("score", next(done), len(matches)), problems := []
+    )
+    if problems:
+        raise BenchError("; ".join(problems), where=folder / "predictions")
+    return _record(plan, seen, status="done", outcome=Outcome(trained, cost, scores, prediction_digests(matches)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +124,7 @@ class Outcome:
     trained: "Trained"
     predict: Cost
     scores: tuple[CaseScore, ...]
-    predictions: dict[str, str]
+    predictions: dict[str, str]  # case -> digest of its voxels
 
 
 def _record(
@@ -126,8 +136,10 @@ def _record(
         "split": digest(plan.split),
         "recipe": digest(recipe),
         "code": facts.code_sha256(),
-        **(outcome.predictions if outcome else {}),
     }
+    if outcome is not None:
+        each = {f"prediction:{case}": found for case, found in outcome.predictions.items()}
+        digests |= each | {"predictions": digest(each)}
     if seen is not None:
         digests["view"] = digest([seen.file, seen.cases])
     return Record(
@@ -169,15 +181,4 @@ def _annotator(seen: Dataset | None) -> str:
 
 
 def _plain(recipe: Recipe) -> dict[str, object]:
-    import msgspec
-
     return dict(msgspec.to_builtins(recipe))
-
-
-def _digests(plan: Plan) -> dict[str, str]:
-    """Digest of every predicted label map, and one over all."""
-    from converters.volume import data_sha256, read_label
-
-    folder = plan.folder / "predictions"
-    each = {f"prediction:{case.id}": data_sha256(read_label(folder / f"{case.id}.nii.gz")) for case in plan.test}
-    return {**each, "predictions": digest(each)}
