@@ -76,6 +76,7 @@ class Card(Strict):
     annotation_sets: tuple[AnnotationSet, ...] = ()
     nsd_tolerances_mm: tuple[float, ...] = (1.0, 2.0)
     warnings: tuple[str, ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()  # subjects with the same images: a split keeps them on one side
     parent: Parent | None = None  # set in a view only
 
 
@@ -145,6 +146,7 @@ class Case(Strict):
     meta: dict[str, str | float] = {}  # phase, group, site, sex, age_years ...
     sources: tuple[SourceFile, ...] = ()
     warnings: tuple[str, ...] = ()
+    converter: str = ""  # version of the converter that wrote it
 
 
 class Split(Strict):
@@ -279,7 +281,12 @@ class Dataset:
         """Digest over image and reference voxels and geometry of all cases; scribbles, splits and cards stay out."""
         return digest(
             [
-                [case.id, case.subject, [i.data_sha256 for i in case.images.values()], case.label and case.label.data_sha256]
+                [
+                    case.id,
+                    case.subject,
+                    [i.data_sha256 for i in case.images.values()],
+                    case.label and case.label.data_sha256,
+                ]
                 for case in sorted(self.cases, key=lambda c: c.id)
             ]
         )

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from converters import sources
 from converters.dataset import AnnotationSet, Channel, LabelInfo, Source
@@ -37,10 +37,11 @@ class Info:
     channels: tuple[Channel, ...]
     labels: Mapping[str, int | tuple[int, ...]]  # with background 0
     label_info: Mapping[str, LabelInfo]
-    ndim: int = 3
+    ndim: Literal[2, 3] = 3
     annotation_sets: tuple[AnnotationSet, ...] = ()
     nsd_tolerances_mm: tuple[float, ...] = (1.0, 2.0)
     splits: tuple[PublishedSplit, ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()  # native subjects whose images are known to be the same in the collection
 
 
 @dataclasses.dataclass(frozen=True)

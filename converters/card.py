@@ -1,0 +1,150 @@
+"""What describes a whole dataset: dataset.json, published splits, README and licence, all from Info and the cases."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from converters.conform import duplicates
+from converters.dataset import FORMAT, Card, Case, Dataset, DatasetFile, Split
+from converters.files import digest, natural_key, safe_id, write_bytes, write_json
+from converters.source import Info, PublishedSplit
+
+
+def write(root: Path, info: Info, cases: Iterable[Case], converter: str, left_out: Sequence[str]) -> Dataset:
+    """Write the description of the cases that lie in `root`; dataset.json last, since it vouches for the rest.
+
+    Args:
+        root: the dataset's folder.
+        info: what its source says about it.
+        cases: the cases that lie there.
+        converter: version of the converter.
+        left_out: ids of the cases that could not be converted; the card names them.
+    """
+    dataset = _dataset(root, info, tuple(sorted(cases, key=lambda case: natural_key(case.id))), converter)
+    warnings = tuple(f"case {case} was left out: its source files could not be converted" for case in left_out)
+    card = msgspec.structs.replace(dataset.file.bench, warnings=warnings, content_sha256=dataset.content_sha256())
+    dataset = Dataset(root, msgspec.structs.replace(dataset.file, bench=card), dataset.cases)
+    write_bytes(root / "README.md", _readme(dataset).encode())
+    write_bytes(root / "LICENSE.txt", _licence(dataset).encode())
+    for split in info.splits:
+        _write_split(dataset, split)
+    dataset.save()
+    return dataset
+
+
+def _dataset(root: Path, info: Info, cases: tuple[Case, ...], converter: str) -> Dataset:
+    drawn = {name for case in cases for name in case.annotations}
+    files = sorted({(file.path, file.sha256) for case in cases for file in case.sources})
+    card = Card(
+        format=FORMAT,
+        ndim=info.ndim,
+        version=info.version,
+        citation=info.citation,
+        source=msgspec.structs.replace(info.source, sha256=digest(files)),
+        channels=info.channels,
+        label_info=dict(info.label_info),
+        content_sha256="",
+        converter={"name": "frugalseg", "version": converter},
+        annotation_sets=tuple(one for one in info.annotation_sets if one.id in drawn),
+        nsd_tolerances_mm=info.nsd_tolerances_mm,
+        copies=_copies(info, cases),
+    )
+    file = DatasetFile(
+        name=info.name,
+        licence=info.licence,
+        channel_names={str(number): channel.name for number, channel in enumerate(info.channels)},
+        labels=dict(info.labels),
+        numTraining=sum(case.label is not None and "imagesTr/" in _first_image(case) for case in cases),
+        bench=card,
+    )
+    return Dataset(root, file, cases)
+
+
+def _copies(info: Info, cases: Sequence[Case]) -> tuple[tuple[str, ...], ...]:
+    """The known groups of subjects with the same images, as far as they are here."""
+    subject = {case.id: case.subject for case in cases}
+    found = [{subject[case] for case in ids} for ids in duplicates(cases)]
+    known = [tuple(safe_id(native) for native in group) for group in info.copies]
+    return tuple(group for group in known if set(group) in found)
+
+
+def _first_image(case: Case) -> str:
+    return next(iter(case.images.values())).file
+
+
+def _write_split(dataset: Dataset, published: PublishedSplit) -> None:
+    """The published split, where all its subjects are there; else none, and none of an earlier content remains."""
+    path = dataset.root / "splits" / f"{published.name}.json"
+
+    def ids(natives: Iterable[str]) -> tuple[str, ...]:
+        return tuple(safe_id(native) for native in natives)
+
+    split = Split(
+        name=published.name,
+        dataset=dataset.name,
+        content_sha256=dataset.file.bench.content_sha256,
+        train=ids(published.train),
+        val=ids(published.val),
+        test=ids(published.test),
+        draws={draw: ids(subjects) for draw, subjects in published.draws.items()},
+        source=published.source,
+    )
+    if {*split.train, *split.val, *split.test} <= set(dataset.subjects):
+        write_json(path, split)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _readme(dataset: Dataset) -> str:
+    file, card, cases = dataset.file, dataset.file.bench, dataset.cases
+    labelled = sum(case.label is not None for case in cases)
+    lines = [
+        f"# {file.name}",
+        "",
+        f"{len(cases)} cases of {len(dataset.subjects)} subjects, {labelled} with a reference label; version "
+        f"{card.version}. Written by `bench convert`; `bench check` verifies it. The format is `docs/format.md`.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| source | {card.source.collection}{' ' + card.source.version if card.source.version else ''} |",
+        f"| DOI | {card.source.doi or 'none'} |",
+        f"| licence | {file.licence} |",
+        f"| channels | {', '.join(f'{c.name} ({c.modality})' for c in card.channels)} |",
+        f"| structures | {', '.join(f'{name} = {_codes(value)}' for name, value in file.labels.items())} |",
+        f"| voxels | {_range(case.geometry.shape for case in cases)} |",
+        f"| spacing (mm) | {_range(case.geometry.spacing_mm for case in cases)} |",
+        f"| content | sha256 {card.content_sha256} |",
+        *(
+            f"| annotations | {one.id}: {one.kind}, {one.origin}, `{one.path}/`, 255 = not annotated |"
+            for one in card.annotation_sets
+        ),
+        "",
+        f"Cite: {card.citation}",
+    ]
+    notes = [f"{' and '.join(subjects)} have the same images" for subjects in card.copies] + list(card.warnings)
+    if notes:
+        lines += ["", "To know:", "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _codes(value: int | tuple[int, ...]) -> str:
+    return str(value) if isinstance(value, int) else "+".join(map(str, value))
+
+
+def _range(rows: Iterable[Sequence[float]]) -> str:
+    """Smallest to largest value along each axis."""
+    ends = [(min(column), max(column)) for column in zip(*rows, strict=True)]
+    return " x ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in ends)
+
+
+def _licence(dataset: Dataset) -> str:
+    card = dataset.file.bench
+    return (
+        f"{dataset.file.licence}\n\n"
+        f"The images and labels in this folder are a reformatted copy of: {card.source.collection}\n"
+        f"DOI: {card.source.doi or 'none'}\n"
+        "Axes were turned to RAS+, file format and label codes changed; no voxel was resampled.\n"
+        "The licence is that of the collection; it is named above, and its full text stands at the source.\n"
+        f"Cite: {card.citation}\n"
+    )

@@ -1,0 +1,112 @@
+"""Cases in worker processes: one that fails, or takes its process down, is named, and the others go on."""
+
+import contextlib
+import errno
+import itertools
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import TypeVar, cast
+
+from converters.errors import BenchError, EnvironmentFault
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[tuple[int, Result | BenchError]]:
+    """(index, result or error) of every item as it ends, `jobs` at a time; function and items can be pickled.
+
+    With one job everything runs in this process.
+    """
+    if jobs <= 1 or len(items) <= 1:
+        yield from ((index, _attempt(function, item)) for index, item in enumerate(items))
+        return
+    context = _context(function.__module__)
+    left = iter(enumerate(items))
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    try:
+        for index, item in itertools.islice(left, jobs):
+            _hand_over(running, _start(context, function), index, item)
+        while running:
+            for ready in wait(list(running)):
+                pipe = cast(Connection, ready)
+                index, process = running.pop(pipe)
+                result, alive = _collect(pipe, process)
+                yield index, result
+                following = next(left, None)
+                if following is not None:
+                    _hand_over(running, (pipe, process) if alive else _start(context, function), *following)
+                elif alive:
+                    pipe.close()
+    finally:
+        for _, process in running.values():
+            process.terminate()
+
+
+def _context(module: str) -> BaseContext:
+    """Processes forked from a server that has imported `module`: not from here, where a progress bar holds locks."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", module])
+    return context
+
+
+def _start(context: BaseContext, function: Callable[[Item], Result]) -> tuple[Connection, BaseProcess]:
+    near, far = context.Pipe()
+    process: BaseProcess = context.Process(target=_serve, args=(far, function), daemon=True)  # type: ignore[attr-defined]
+    process.start()
+    far.close()
+    return near, process
+
+
+def _hand_over(
+    running: dict[Connection, tuple[int, BaseProcess]],
+    worker: tuple[Connection, BaseProcess],
+    index: int,
+    item: object,
+) -> None:
+    pipe, process = worker
+    running[pipe] = index, process
+    with contextlib.suppress(BrokenPipeError):  # it died while idle: collecting says so
+        pipe.send(item)
+
+
+def _serve(pipe: Connection, function: Callable[[Item], Result]) -> None:
+    # An interrupt reaches the parent too, which speaks; the end of the pipe means there is no more to do.
+    with contextlib.suppress(KeyboardInterrupt, EOFError):
+        while True:
+            pipe.send(_attempt(function, pipe.recv()))
+
+
+def _collect(pipe: Connection, process: BaseProcess) -> tuple[Result | BenchError, bool]:
+    """What the worker made of its item, and whether it lives on."""
+    try:
+        return pipe.recv(), True
+    except (EOFError, ConnectionResetError):
+        pipe.close()
+        process.join()
+        code = process.exitcode or 0
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
+        return EnvironmentFault(f"its worker process ended {how}", mend="run fewer jobs if memory ran out"), False
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | BenchError:
+    try:
+        return function(item)
+    except BenchError as error:
+        return error
+    except FileNotFoundError as error:
+        return BenchError("there is no such file", where=error.filename, mend="restore it from the download")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return EnvironmentFault("the disk is full", where=error.filename, mend="free some space and convert again")
+        return EnvironmentFault(str(error.strerror or error), where=error.filename)
+    except Exception as error:  # a library's own error on a damaged file must not end the other cases
+        return BenchError(f"{type(error).__name__}: {error}")
