@@ -57,7 +57,8 @@ def read_series(files: Sequence[Path], *, series: str | None = None, allow_gaps:
         EnvironmentFault: the pixels are compressed and no decoder is installed.
         UsageError: `series` names none of those found.
     """
-    paths = sorted(files, key=natural_key)
+    # Of two copies the shorter name is kept: "i0001 (1).dcm" is not the original.
+    paths = sorted(files, key=lambda path: (len(path.name), natural_key(path)))
     read = {path: read_slices(path) for path in paths}
     skipped = tuple(path for path, slices in read.items() if not slices)
     found = _picked(tuple(s for slices in read.values() for s in slices), series, paths)

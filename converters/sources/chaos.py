@@ -1,0 +1,220 @@
+"""CHAOS: liver in CT; liver, kidneys and spleen in T1 (in- and out-of-phase) and T2 MR of the abdomen.
+
+Kavur et al., Medical Image Analysis 69:101950, 2021; Zenodo 3431873. CC BY-NC-SA 4.0. Layout, below any folder:
+
+    Train_Sets/CT/<id>/DICOM_anon/*.dcm                             CT/<id>/Ground/liver_GT_NNN.png
+    Train_Sets/MR/<id>/T1DUAL/DICOM_anon/InPhase/IMG-SSSS-NNNNN.dcm   T1DUAL/Ground/IMG-SSSS-NNNNN.png
+                              DICOM_anon/OutPhase/IMG-SSSS-MMMMM.dcm
+                       T2SPIR/DICOM_anon/IMG-SSSS-NNNNN.dcm           T2SPIR/Ground/IMG-SSSS-NNNNN.png
+    Test_Sets/...                                                   the same without Ground, which was never released
+
+Traps: by name, images and labels of CT run from head to foot, by position upwards, so files are paired by name and the
+pairs sorted. One number in CT and in MR names two persons, so ids carry the modality. Both T1 phases lie
+on one grid, T2 on another. Series UIDs and numbers tell nothing: what belongs together lies in one folder.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from converters.dataset import Channel, LabelInfo, Source
+from converters.errors import BenchError
+from converters.files import is_junk, natural_key
+from converters.plausible import check_abdomen, check_body, check_liver
+from converters.source import Info, Loaded, RawCase
+from converters.volume import Volume
+
+if TYPE_CHECKING:  # both bring libraries that a list of datasets can do without
+    from converters.dicom import Series
+    from converters.png import Codes
+
+Key = TypeVar("Key")
+
+_ORGANS = {
+    "liver": LabelInfo(source_values=(63,), snomed="10200004", colour="#e69f00"),
+    "right kidney": LabelInfo(source_values=(126,), snomed="9846003", colour="#56b4e9"),
+    "left kidney": LabelInfo(source_values=(189,), snomed="18639004", colour="#0072b2"),
+    "spleen": LabelInfo(source_values=(252,), snomed="78961009", colour="#009e73"),
+}
+# The ranges the organisers give for the greys, which vary by a few from file to file.
+_MR_CODES = {1: (range(55, 71),), 2: (range(110, 136),), 3: (range(175, 201),), 4: (range(240, 256),)}
+_CT_IMAGE = re.compile(r"i(\d+),\d+b\.dcm|IMG-\d+-(\d+)\.dcm", re.IGNORECASE)
+_CT_LABEL = re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE)
+_CT_CODES = {1: (range(1, 2), range(255, 256))}  # one-bit files; some programs save them again as 0 and 255
+
+
+def _info(name: str, channels: tuple[Channel, ...], organs: Mapping[str, LabelInfo]) -> Info:
+    return Info(
+        name=name,
+        version="1.03",
+        licence="CC-BY-NC-SA-4.0",
+        citation=(
+            "Kavur et al., CHAOS Challenge - combined (CT-MR) healthy abdominal organ segmentation, "
+            "Medical Image Analysis 69:101950, 2021"
+        ),
+        source=Source(
+            collection="CHAOS - Combined (CT-MR) Healthy Abdominal Organ Segmentation",
+            version="1.03",
+            doi="10.5281/zenodo.3431873",
+        ),
+        channels=channels,
+        labels={"background": 0, **{organ: code for code, organ in enumerate(organs, start=1)}},
+        label_info=organs,
+    )
+
+
+INFO = (
+    _info(
+        "chaos-mr-t1",
+        (
+            Channel(name="in-phase", modality="MR", sequence="T1 dual echo, in phase"),
+            Channel(name="out-phase", modality="MR", sequence="T1 dual echo, out of phase"),
+        ),
+        _ORGANS,
+    ),
+    _info("chaos-mr-t2", (Channel(name="t2", modality="MR", sequence="T2 SPIR"),), _ORGANS),
+    _info(
+        "chaos-ct",
+        (Channel(name="ct", modality="CT", sequence="portal venous phase", unit="HU"),),
+        {"liver": LabelInfo(source_values=(1,), snomed="10200004", colour="#e69f00")},
+    ),
+)
+
+
+def cases(raw: Path, dataset: str) -> Iterator[RawCase]:
+    """The patients of one of the datasets; those of Test_Sets have no label.
+
+    Raises:
+        BenchError: one patient lies there twice.
+    """
+    modality = "CT" if dataset == "chaos-ct" else "MR"
+    part, load = {"chaos-mr-t1": ("T1DUAL", _load_t1), "chaos-mr-t2": ("T2SPIR", _load_t2), "chaos-ct": ("", _load_ct)}[
+        dataset
+    ]
+    seen: dict[str, Path] = {}
+    for folder in _patients(raw, modality):
+        study, name = folder / part, f"{modality.lower()}-{int(folder.name)}"
+        if not (files := _files(study, "DICOM_anon/**/*.dcm")):
+            continue
+        if name in seen:
+            raise BenchError(f"patient {folder.name} lies there twice", where=study, mend=f"keep one: {seen[name]}")
+        seen[name] = folder
+        # Every patient of the training set has labels, so an absent folder there is a broken download.
+        labelled = "Test_Sets" not in study.parts or (study / "Ground").is_dir()
+        labels = _files(study, "Ground/*.png") if labelled else ()
+        yield RawCase(name, name, (*files, *labels), partial(load, study, labelled))
+
+
+def _patients(raw: Path, modality: str) -> list[Path]:
+    """Folders `<modality>/<number>`, whatever lies above them."""
+    tops = [raw] if raw.name == modality else []
+    for depth in range(4):
+        tops += raw.glob("*/" * depth + modality)
+    folders = [folder for top in tops for folder in top.glob("*") if folder.is_dir() and folder.name.isdecimal()]
+    return sorted((f for f in folders if not is_junk(f.relative_to(raw))), key=natural_key)
+
+
+def _files(study: Path, pattern: str) -> tuple[Path, ...]:
+    """The files of a pattern in natural order, without junk."""
+    return tuple(sorted((p for p in study.glob(pattern) if not is_junk(p.relative_to(study))), key=natural_key))
+
+
+def _load_ct(study: Path, labelled: bool) -> Loaded:
+    series = _series(study, "DICOM_anon")
+    if not labelled:
+        return _loaded({"ct": series}, None)
+    label = _label(study, series, _by_number(study, series.files), _CT_CODES)
+    check_liver(series.volume, label, study)
+    return _loaded({"ct": series}, label)
+
+
+def _load_t2(study: Path, labelled: bool) -> Loaded:
+    series = _series(study, "DICOM_anon")
+    return _loaded({"t2": series}, _mr_label(study, series) if labelled else None)
+
+
+def _load_t1(study: Path, labelled: bool) -> Loaded:
+    inside, outside = _series(study, "DICOM_anon/InPhase"), _series(study, "DICOM_anon/OutPhase")
+    longer, shorter = (float(series.acquisition.get("EchoTime", 0)) for series in (inside, outside))
+    if longer and shorter and longer <= shorter:
+        raise BenchError(
+            f"InPhase has the echo time {longer:g} ms, OutPhase {shorter:g} ms; in phase is the longer one",
+            where=study / "DICOM_anon",
+            mend="the two folders are swapped: rename them",
+        )
+    return _loaded({"in-phase": inside, "out-phase": outside}, _mr_label(study, inside) if labelled else None)
+
+
+def _series(study: Path, folder: str) -> "Series":
+    from converters.dicom import read_series
+
+    files = _files(study, f"{folder}/*.dcm")
+    if not files:
+        raise BenchError("no DICOM slices here", where=study / folder, mend="unpack the archive again")
+    return read_series(files)
+
+
+def _loaded(channels: Mapping[str, "Series"], label: Volume | None) -> Loaded:
+    return Loaded(
+        images={name: series.volume for name, series in channels.items()},
+        label=label,
+        acquisition={name: series.acquisition for name, series in channels.items()},
+        stack_axis=2,
+        warnings=tuple(f"{name}: {told}" for name, series in channels.items() for told in series.warnings),
+    )
+
+
+def _mr_label(study: Path, series: "Series") -> Volume:
+    labels = {path.stem: path for path in _files(study, "Ground/*.png")}
+    label = _label(study, series, _partners({path.stem: path for path in series.files}, labels, study), _MR_CODES)
+    check_body(series.volume, label, study)
+    check_abdomen(label, study)
+    return label
+
+
+def _label(study: Path, series: "Series", partners: Mapping[Path, Path], codes: "Codes") -> Volume:
+    from converters.png import read_labels
+
+    columns, rows, _ = series.volume.shape
+    return Volume(read_labels([partners[path] for path in series.files], codes, (columns, rows)), series.volume.affine)
+
+
+def _by_number(study: Path, images: Sequence[Path]) -> dict[Path, Path]:
+    """CT slice -> label: by number, or by rank where the slices count from another number than the labels."""
+    labels = _files(study, "Ground/*.png")
+    slices, drawn = _numbered(images, _CT_IMAGE), _numbered(labels, _CT_LABEL)
+    loose = all(path.name.upper().startswith("IMG") for path in images)
+    if loose and len(slices) == len(drawn) and slices.keys() != drawn.keys():
+        a, b = ([number - min(found) for number in sorted(found)] for found in (slices, drawn))
+        # Ranks can be trusted where both miss the same numbers, or the labels miss none.
+        if a == b or b == list(range(len(b))):
+            slices = dict(enumerate(slices[number] for number in sorted(slices)))
+            drawn = dict(enumerate(drawn[number] for number in sorted(drawn)))
+    return _partners(slices, drawn, study)
+
+
+def _numbered(paths: Sequence[Path], name: re.Pattern[str]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    for path in paths:
+        match = name.fullmatch(path.name)
+        if match is None or int(match[match.lastindex or 1]) in found:
+            raise BenchError(
+                f"{path.name}: no slice number of its own in the name", where=path, mend="restore the original names"
+            )
+        found[int(match[match.lastindex or 1])] = path
+    return found
+
+
+def _partners(images: Mapping[Key, Path], labels: Mapping[Key, Path], study: Path) -> dict[Path, Path]:
+    alone = [images[key].name for key in images if key not in labels]
+    alone += [labels[key].name for key in labels if key not in images]
+    if alone:
+        raise BenchError(
+            f"{len(labels)} label slices for {len(images)} image slices; without a partner: "
+            f"{', '.join(alone[:5])}{' ...' if len(alone) > 5 else ''}",
+            where=study,
+            mend="unpack the archive again; cases without labels belong below Test_Sets",
+        )
+    return {images[key]: labels[key] for key in images}
