@@ -43,8 +43,11 @@ def protocols() -> Iterator[Entry]:
     """What `--protocol` takes."""
     from bench.protocols import PROTOCOLS
 
-    for protocol in PROTOCOLS:
-        yield Entry("protocol", protocol.name, facts=msgspec.to_builtins(protocol))
+    for one in PROTOCOLS:
+        about = f"{one.percent} % of the training subjects are labelled, annotator {one.annotator}"
+        about += f" for {one.ratio_percent} % of these" if one.ratio_percent < 100 else ""
+        about += "; any number from 1 to 100" if one.name[-1].isdigit() else ""
+        yield Entry("protocol", one.name, about, msgspec.to_builtins(one))
 
 
 def datasets(data: Path) -> Iterator[Entry]:

@@ -206,4 +206,7 @@ def _seconds_per_case(costs: Sequence[Cost]) -> float | None:
 
 
 def _machine(record: Record) -> str:
-    return record.machine.get("gpu") or record.machine.get("cpu") or "unknown"
+    facts = record.machine
+    if "gpu" in facts:
+        return facts["gpu"]
+    return f"{facts['cpu']}, {facts.get('cores', '?')} cores" if "cpu" in facts else "unknown"

@@ -88,7 +88,7 @@ def test_reading_direction_cannot_be_turned():
 def test_what_all_rows_share_is_said_once_below(make):
     made, _ = rows([make(), make(method="gce")])
     table = tables(made)[0]
-    assert "machine" not in table.columns and "machine: Some CPU" in table.note
+    assert "machine" not in table.columns and "machine: Some CPU, ? cores" in table.note
     made, _ = rows([make(), make(method="gce", machine={"cpu": "Other"})])
     assert "machine" in tables(made)[0].columns
 

@@ -1,0 +1,64 @@
+"""Write what training may see of a dataset under a protocol, as a dataset folder."""
+
+from pathlib import Path
+
+import click
+
+from bench.options import DATA, DRY_RUN, JSON
+from bench.output import print_json, say
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--protocol", default="full", show_default=True, help="full, semi10, scribble, noisy ... (bench ls)")
+@click.option("--annotator", default=None, help="Who drew, where the protocol leaves a choice: expert, scribble.")
+@click.option("--draw", default=None, help="Which subjects are labelled: a number, or the name of a published list.")
+@click.option("--split", default=None, help="Name of a split of the dataset.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="[views/DATASET/PROTOCOL]")
+@DATA
+@DRY_RUN
+@JSON
+def command(
+    dataset: str,
+    protocol: str,
+    annotator: str | None,
+    draw: str | None,
+    split: str | None,
+    out: Path | None,
+    data: Path,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Write what training may see of DATASET (a name, or a folder) under a protocol.
+
+    The folder has the format of a dataset, no path in it leads to a hidden label, and `bench show` opens it. Split and
+    draw are those of `bench run` when not given.
+    """
+    from bench import protocols, recipe, splits
+    from bench.locate import locate
+    from bench.views import budget, view
+    from converters.dataset import Dataset
+
+    folder = Path(dataset)
+    whole = Dataset.load(folder) if (folder / "dataset.json").is_file() else locate(dataset, data)
+    flags = {"split": split, "draw": None if draw is None else splits.parse_draw(draw)}
+    usual = recipe.resolve(recipe.Choice(dataset=whole.name, preset="cpu", flags=flags), bf16=False)
+    chosen = splits.resolve(whole, usual.split_name)
+    wanted = protocols.parse(protocol, annotator=annotator)
+    target = out or Path("views") / whole.name / wanted.name
+    facts = {"dataset": whole.name, "protocol": wanted.name, "split": chosen.name, "draw": usual.draw}
+    if dry_run:
+        labelled = splits.labelled(chosen, wanted.percent, usual.draw)
+        print_json(facts | {"labelled_subjects": labelled}) if as_json else say(
+            f"would show {len(labelled)} of {len(chosen.train)} training subjects: {', '.join(labelled)}"
+        )
+        return
+    seen = view(whole, chosen, wanted, usual.draw, target)
+    for notice in protocols.notices(seen):
+        say(notice)
+    cost = budget(seen, whole)
+    if as_json:
+        print_json(facts | {"folder": str(target), "cases": len(seen.cases), "budget": cost})
+    else:
+        shown = f"{cost.labelled_cases} of {len(seen.cases)} cases with labels, {cost.annotated_slices} slices"
+        say(f"{whole.name} {wanted.name}, split {chosen.name}, draw {usual.draw}: {shown}: {target}")
