@@ -1,0 +1,61 @@
+# Everything a developer types. uv does the installing where it is there, else venv and pip; `make UV= setup` says pip.
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= $(shell command -v uv 2>/dev/null)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check oracles speed table constraints clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(READY) ## an environment in .venv with what development needs
+
+$(READY): pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $@
+
+demo: $(READY) ## made-up patients, four protocols, one table: three minutes on two cores
+	$(BIN)/bench demo
+
+test: $(READY) ## the test suite
+	$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+oracles: $(READY) ## compare with nnU-Net, MONAI, MedPy and dcm2niix (installs them: about 1 GB)
+	$(call install,.[dev,oracles])
+	$(BIN)/pytest -rs tests/oracles tests/converters tests/bench
+
+speed: $(READY) ## time us against the peers, side by side (installs them)
+	$(call install,.[dev,peers])
+	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group tests/speed
+
+table: $(READY) ## fill the README's tables from the committed records
+	$(BIN)/bench table leaderboards/results --readme README.md
+
+constraints: $(READY) ## write down the versions of the environment
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \
+	  | tr 'A-Z_' 'a-z-' | grep -Ev '^(frugalseg|pip|setuptools|uv|triton|nvidia-[^=]*|cuda-[^=]*)=='; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove caches, not data or runs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks build dist *.egg-info
+
+ifeq ($(UV),)
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '$(1)'
+endef
+else
+define install
+	test -x $(BIN)/python || $(UV) venv --quiet --seed --python '>=3.11' $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
+endef
+endif
