@@ -181,4 +181,6 @@ def _annotator(seen: Dataset | None) -> str:
 
 
 def _plain(recipe: Recipe) -> dict[str, object]:
-    return dict(msgspec.to_builtins(recipe))
+    # Through JSON, so that a record is equal to itself read back: lists, no tuples.
+    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(recipe))
+    return plain
