@@ -69,7 +69,7 @@ def convert(  # noqa: PLR0913  # three inputs, three options of the command line
         raise BenchError(
             f"no {source} data here",
             where=raw,
-            mend=f"give the folder that holds its native layout (docs/datasets or converters/sources/{source}.py)",
+            mend=f"give the folder that holds its native layout (head of converters/sources/{source}.py)",
         )
     _check_skip(skip, [case for _, cases in found for case in cases])
     junk = tuple(sorted(path.as_posix() for path in _relative_files(raw) if is_junk(path)))

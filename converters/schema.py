@@ -1,0 +1,62 @@
+"""The types of `dataset.py` against JSON files: every fault at once, with its line; and as published JSON Schemas."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from converters.dataset import Case, DatasetFile, Split
+from converters.files import Strict
+
+PUBLISHED: dict[str, type[Strict]] = {"dataset": DatasetFile, "case": Case, "split": Split}
+_MARK = b"\xef\xbb\xbf"
+
+
+def schemas() -> dict[str, bytes]:
+    """File name -> JSON Schema (draft 2020-12) of each kind of JSON file in a dataset folder, as in docs/schemas."""
+    found = {}
+    for name, kind in PUBLISHED.items():
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
+        encoded = msgspec.json.encode(schema, order="sorted")
+        found[f"{name}.schema.json"] = msgspec.json.format(encoded, indent=2) + b"\n"
+    return found
+
+
+def faults(path: Path, kind: type[Strict]) -> list[str]:
+    """Everything that keeps the file from being a `kind`, each with its line; empty where it is one."""
+    data = path.read_bytes()
+    if data.startswith(_MARK):
+        return ["line 1: it starts with a byte order mark; save it as plain UTF-8"]
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        at = re.search(r"byte (\d+)", str(error))
+        return [f"line {data[: int(at[1])].count(10) + 1 if at else 1}: {error}"]
+    text = data.decode()
+    return [f"line {_line(text, keys)}: {'.'.join(keys) or 'file'}: {what}" for keys, what in _misfits(value, kind, ())]
+
+
+def _misfits(value: object, kind: Any, keys: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
+    """(keys that lead there, what is wrong) for every place below."""
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict)):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            return [(keys, str(error))]
+        return []
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    found = [(keys, f"the key '{name}' is missing") for name, f in fields.items() if f.required and name not in value]
+    found += [((*keys, name), "there is no such key in the format") for name in value if name not in fields]
+    for name, part in value.items():
+        if name in fields:
+            found += _misfits(part, fields[name].type, (*keys, name))
+    return found
+
+
+def _line(text: str, keys: tuple[str, ...]) -> int:
+    """The line on which the innermost key stands."""
+    at = 0
+    for key in keys:
+        at = max(at, text.find(f'"{key}"', at))
+    return text.count("\n", 0, at) + 1
