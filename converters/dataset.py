@@ -87,7 +87,7 @@ class DatasetFile(Strict):
     licence: str
     channel_names: dict[str, str]
     labels: dict[str, int | tuple[int, ...]]
-    numTraining: int
+    numTraining: int  # noqa: N815  # nnU-Net's key
     bench: Card
     file_ending: Literal[".nii.gz"] = ".nii.gz"
     regions_class_order: tuple[int, ...] = ()
