@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from converters.dataset import Dataset, Split
-from converters.errors import BenchError, UsageError, unknown_name
+from converters.errors import BenchError, UsageError, closest, unknown_name
 from converters.files import read_json, sha256, write_json
 
 DEFAULT = "default"
+_BY_HASH = "--draw 0, which orders all subjects by hash"
 _DEFAULT_RULE = "frugalseg: 70/10/20 % of the subjects in the order of sha256('split/<subject>')"
 
 
@@ -30,22 +29,22 @@ def labelled(split: Split, percent: int, draw: int | str) -> tuple[str, ...]:
 
     Raises:
         UsageError: the split has no draw of that name.
-        BenchError: there is no training subject, or the list is shorter than asked for.
+        BenchError: there is no training subject, or the list is too short or names somebody who has no label.
     """
+    k = count(percent, len(split.train))
     if not split.train:
         raise BenchError(f"split '{split.name}' of {split.dataset} has no labelled training subject")
-    if isinstance(draw, str) and draw not in split.draws:
-        raise unknown_name("draw", draw, split.draws)
-    k = count(percent, len(split.train))
     if isinstance(draw, int) or k == len(split.train):
         return order(split.train, draw)[:k]
-    published = split.draws[draw]
+    published = _published(split, draw)
     if k > len(published):
         raise BenchError(
             f"draw '{draw}' of split '{split.name}' holds {len(published)} subjects; "
             f"{percent} % of {len(split.train)} are {k}",
-            mend="take a smaller share, or --draw 0, which orders all subjects by hash",
+            mend=f"take a smaller share, or {_BY_HASH}",
         )
+    if absent := sorted(set(published[:k]) - set(split.train)):
+        raise BenchError(f"draw '{draw}' names {_some(absent)}: no labelled training subject", mend=_BY_HASH)
     return published[:k]
 
 
@@ -103,29 +102,27 @@ def resolve(dataset: Dataset, name: str) -> Split:
     return split
 
 
-def with_train(split: Split, subjects: Sequence[str]) -> Split:
-    """The split with these training subjects alone; published lists keep their order.
-
-    Raises:
-        BenchError: a published list names a subject that is left out.
-    """
-    narrowed = msgspec.structs.replace(split, train=tuple(s for s in split.train if s in set(subjects)))
-    if problems := narrowed.check():
-        raise BenchError("; ".join(problems), mend="every subject of a published list needs a label")
-    return narrowed
-
-
 def parse_draw(text: str) -> int | str:
     """A draw as typed: digits are a hash draw, anything else names a published list.
 
     Raises:
         UsageError: it is empty or a negative number.
     """
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return int(text)
     if not text or text.lstrip("-").isdecimal():
         raise UsageError(f"'{text}' is no draw", mend="a number from 0, or the name of a published list (bench ls)")
     return text
+
+
+def _published(split: Split, draw: str) -> tuple[str, ...]:
+    if draw in split.draws:
+        return split.draws[draw]
+    near = closest(draw, split.draws)
+    raise UsageError(
+        f"split '{split.name}' has no draw '{draw}'." + (f" Did you mean '{near}'?" if near else ""),
+        mend=f"draws here: {', '.join(sorted(split.draws)) or 'none'}; or {_BY_HASH}",
+    )
 
 
 def _default(dataset: Dataset) -> Split:

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from bench import splits
 from converters.dataset import Split
 from converters.errors import BenchError, UsageError
+from converters.sources import acdc
 
 SUBJECTS = st.sets(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=60)
 
 # SSL4MIS, ACDC: 70 training patients, of whom the literature labels seven.
-SSL4MIS_VAL = (2, 19, 28, 30, 39, 45, 78, 82, 85, 87)
-SSL4MIS_TEST = (1, 7, 8, 11, 13, 22, 24, 33, 52, 59, 64, 65, 66, 68, 75, 80, 81, 83, 84, 93)
-SSL4MIS_SEVEN = tuple(f"patient{n:03d}" for n in (99, 38, 50, 100, 58, 21, 49))
+SSL4MIS = next(split for split in acdc.INFO[0].splits if split.name == "ssl4mis")
+SEVEN = tuple(f"patient{n:03d}" for n in (99, 38, 50, 100, 58, 21, 49))
 
 
 def split_of(train, draws=None):
@@ -22,9 +22,7 @@ def split_of(train, draws=None):
 
 
 def acdc_split():
-    away = {*SSL4MIS_VAL, *SSL4MIS_TEST}
-    train = tuple(f"patient{n:03d}" for n in range(1, 101) if n not in away)
-    return split_of(train, {"ssl4mis": SSL4MIS_SEVEN})
+    return split_of(SSL4MIS.train, dict(SSL4MIS.draws))
 
 
 @given(SUBJECTS, st.integers(0, 5), st.integers(1, 100), st.integers(1, 100))
@@ -53,8 +51,8 @@ def test_another_draw_labels_other_subjects():
 def test_a_tenth_of_acdc_are_the_seven_patients_of_the_literature():
     split = acdc_split()
     assert len(split.train) == 70
-    assert splits.labelled(split, 10, "ssl4mis") == SSL4MIS_SEVEN
-    assert splits.labelled(split, 4, "ssl4mis") == SSL4MIS_SEVEN[:3]
+    assert splits.labelled(split, 10, "ssl4mis") == SEVEN
+    assert splits.labelled(split, 4, "ssl4mis") == SEVEN[:3]
     assert len(splits.labelled(split, 10, 0)) == 7
 
 
@@ -68,8 +66,9 @@ def test_where_all_are_labelled_the_published_list_does_not_matter():
 
 
 def test_an_unknown_draw_is_a_usage_error_that_names_the_draws():
-    with pytest.raises(UsageError, match=r"no draw 'ssl4mi'\. Did you mean 'ssl4mis'"):
+    with pytest.raises(UsageError, match=r"no draw 'ssl4mi'\. Did you mean 'ssl4mis'\?") as error:
         splits.labelled(acdc_split(), 10, "ssl4mi")
+    assert "draws here: ssl4mis; or --draw 0" in str(error.value)
 
 
 def test_draws_are_numbers_or_names():
@@ -185,5 +184,12 @@ def test_a_single_subject_cannot_train_and_be_tested(dataset_of):
 
 
 def test_a_published_subject_without_a_label_is_refused():
+    split = acdc_split()
+    narrowed = msgspec.structs.replace(split, train=tuple(s for s in split.train if s != "patient099"))
     with pytest.raises(BenchError, match="draw 'ssl4mis' names patient099"):
-        splits.with_train(acdc_split(), [s for s in acdc_split().train if s != "patient099"])
+        splits.labelled(narrowed, 10, "ssl4mis")
+
+
+def test_where_nobody_trains_nobody_is_labelled():
+    with pytest.raises(BenchError, match="no labelled training subject"):
+        splits.labelled(split_of([]), 10, 0)

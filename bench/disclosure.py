@@ -1,0 +1,54 @@
+"""What a view says of its cases and its dataset, named field by field: what nobody chose to show stays hidden."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from converters.dataset import Annotation, Card, Case, Dataset, DatasetFile, ImageFile, Parent
+
+
+def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case:
+    """A case of the dataset in `root` as the view in `out` describes it, with the label map it shows."""
+    return Case(
+        id=case.id,
+        native_id=case.id,
+        subject=case.subject,
+        geometry=case.geometry,
+        images={
+            channel: ImageFile(
+                file=Path(os.path.relpath(root.resolve() / image.file, out.resolve())).as_posix(),
+                dtype=image.dtype,
+                data_sha256=image.data_sha256,
+                range=image.range,
+            )
+            for channel, image in case.images.items()
+        },
+        label=label,
+    )
+
+
+def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, content: str) -> DatasetFile:
+    """The dataset.json of a view; `content` is the view's own content hash."""
+    card = dataset.file.bench
+    return DatasetFile(
+        name=dataset.name,
+        licence=dataset.file.licence,
+        channel_names=dataset.file.channel_names,
+        labels=dataset.file.labels,
+        numTraining=sum(case.label is not None for case in cases),
+        regions_class_order=dataset.file.regions_class_order,
+        bench=Card(
+            format=card.format,
+            ndim=card.ndim,
+            version=card.version,
+            citation=card.citation,
+            source=msgspec.structs.replace(card.source, sha256=""),  # covers the label files too
+            channels=card.channels,
+            label_info=card.label_info,
+            content_sha256=content,
+            converter=card.converter,
+            nsd_tolerances_mm=card.nsd_tolerances_mm,
+            parent=parent,
+        ),
+    )
