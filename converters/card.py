@@ -102,7 +102,7 @@ def _readme(dataset: Dataset) -> str:
     lines = [
         f"# {file.name}",
         "",
-        f"{len(cases)} cases of {len(dataset.subjects)} subjects, {labelled} with a reference label; version "
+        f"Cases: {len(cases)}, of {len(dataset.subjects)} subjects; with a reference label: {labelled}. Version "
         f"{card.version}. Written by `bench convert`; `bench check` verifies it. The format is `docs/format.md`.",
         "",
         "| | |",

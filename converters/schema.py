@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from converters.dataset import Case, DatasetFile, Split
-from converters.files import Strict
+from converters.files import Strict, write_bytes
 
 PUBLISHED: dict[str, type[Strict]] = {"dataset": DatasetFile, "case": Case, "split": Split}
 _MARK = b"\xef\xbb\xbf"
@@ -21,6 +21,12 @@ def schemas() -> dict[str, bytes]:
         encoded = msgspec.json.encode(schema, order="sorted")
         found[f"{name}.schema.json"] = msgspec.json.format(encoded, indent=2) + b"\n"
     return found
+
+
+def publish(folder: Path) -> None:
+    """Write the schemas; docs/schemas is kept equal to them by a test."""
+    for name, data in schemas().items():
+        write_bytes(folder / name, data)
 
 
 def faults(path: Path, kind: type[Strict]) -> list[str]:
