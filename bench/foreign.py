@@ -4,7 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from bench import metrics, splits
+from bench import metrics, protocols, splits
 from bench.matching import Match, of_folders, stem, with_dataset
 from bench.score import Structures, prediction_digests
 from converters.dataset import Dataset
@@ -34,8 +34,21 @@ class Claim:
     """What the maker of the predictions says about them; nobody here can check it."""
 
     method: str
-    protocol: str = UNSTATED
-    seed: int = 0
+    protocol: str
+    version: str  # of the protocol
+    seed: int
+
+    @classmethod
+    def of(cls, method: str, protocol: str, seed: int) -> "Claim":
+        """The claim as typed.
+
+        Raises:
+            UsageError: there is no such protocol.
+        """
+        if protocol == UNSTATED:
+            return cls(method, UNSTATED, UNSTATED, seed)
+        known = protocols.parse(protocol)
+        return cls(method, known.name, f"{known.name}:v{known.version}", seed)
 
 
 def compare(predictions: Path, reference: Path, split: str | None) -> Comparison:
@@ -71,11 +84,6 @@ def _with_dataset(predictions: Path, dataset: Dataset, name: str) -> Comparison:
 
 def record(comparison: Comparison, scores: tuple[CaseScore, ...], claim: Claim) -> Record:
     """The record of a foreign method: its scores, and none of the cost that nobody here has measured."""
-    protocol = claim.protocol
-    if protocol != UNSTATED:
-        from bench import protocols
-
-        protocol = f"{claim.protocol}:v{protocols.parse(claim.protocol).version}"
     each = {f"prediction:{case}": found for case, found in prediction_digests(comparison.matches).items()}
     data = comparison.digests or {
         "dataset": digest({m.case: data_sha256(read_label(m.reference)) for m in comparison.matches})
@@ -95,7 +103,7 @@ def record(comparison: Comparison, scores: tuple[CaseScore, ...], claim: Claim) 
         annotator="",
         recipe={"predictions": "foreign"},
         digests={**data, **each, "predictions": digest(each), "code": facts.code_sha256()},
-        definitions={"protocol": protocol, "metrics": metrics.version(), "record": str(FORMAT)},
+        definitions={"protocol": claim.version, "metrics": metrics.version(), "record": str(FORMAT)},
         code=facts.code_facts(),
         machine=facts.machine_facts(),
         budget=None,

@@ -40,6 +40,7 @@ def command(context: click.Context, /, **_: object) -> int:
     from bench.score import score_matches
 
     asked = Asked(**context.params)
+    claim = None if asked.method is None else foreign.Claim.of(asked.method, asked.protocol, asked.seed)
     work = foreign.compare(asked.prediction, asked.reference, asked.split)
     problems = list(work.problems)
     with progress("score", len(work.matches)) as advance:
@@ -47,8 +48,8 @@ def command(context: click.Context, /, **_: object) -> int:
     for problem in problems:
         say(problem)
     asked.show(scores)
-    if asked.method is not None:
-        record = foreign.record(work, scores, foreign.Claim(asked.method, asked.protocol, asked.seed))
+    if claim is not None:
+        record = foreign.record(work, scores, claim)
         path = (asked.out or foreign.default_folder(record)) / "record.json"
         record.save(path)
         say(f"record: {path}")

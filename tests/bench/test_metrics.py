@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,3 +247,10 @@ def test_a_metric_is_one_function(monkeypatch):
     assert found["volumetric_similarity:v1"] == pytest.approx(1 - abs(volumes[0] - volumes[1]) / sum(volumes))
     assert "2 tp" in metrics.DEFINITIONS["volumetric_similarity:v1"]
     assert metrics.version() != before
+
+
+def test_every_definition_stands_in_the_document():
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert len(metrics.DEFINITIONS) > 10
+    assert [name for name in metrics.DEFINITIONS if f"`{name}`" not in text] == []
+    assert [name for name, value in EXPECTED.items() if not name.startswith("rvd") and str(value) not in text] == []

@@ -86,6 +86,14 @@ def test_a_method_gets_a_record_that_the_table_ranks(hearts, predictions, tmp_pa
     assert row.macro["dice:v1"].mean == 1.0 and row.subjects == 2
 
 
+def test_a_stated_protocol_is_recorded_with_its_version(hearts, predictions, tmp_path):
+    run(predictions, hearts.root, "--method", "a", "--protocol", "noisy", "--seed", 3, "--out", tmp_path / "out")
+    record = Record.load(tmp_path / "out" / "record.json")
+    assert (record.protocol, record.seed) == ("noisy50", 3) and record.definitions["protocol"].startswith("noisy50:v")
+    with pytest.raises(UsageError, match="no protocol 'semi1x'"):
+        run(predictions, hearts.root, "--method", "a", "--protocol", "semi1x")
+
+
 def test_without_out_a_record_goes_to_its_own_folder_of_runs(hearts, predictions, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(predictions, hearts.root, "--method", "../<script>")
