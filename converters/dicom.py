@@ -95,7 +95,7 @@ def _picked(found: Slices, series: str | None, paths: Sequence[Path]) -> Slices:
     raise BenchError(
         f"{len(uids)} series in one folder: {'; '.join(lines)}",
         where=where,
-        mend="name one with --series, or move them apart",
+        mend="move all but one out of the folder",
     )
 
 

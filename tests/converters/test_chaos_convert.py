@@ -5,6 +5,7 @@ from pathlib import Path
 import pydicom
 from chaos_tree import T2
 
+from converters.check import check
 from converters.convert import convert
 
 
@@ -16,6 +17,8 @@ def test_three_datasets_come_out_of_one_tree(chaos_raw: Path, tmp_path: Path) ->
         "phantom-chaos-ct": 1,
     }
     assert not any(report.failures for report in reports.values())
+    assert [check(report.root) for report in reports.values()] == [[], [], []]
+    assert [report.unchanged for report in convert("chaos", chaos_raw, tmp_path / "out")] == [2, 2, 1]
     t1 = sorted(p.name for p in (tmp_path / "out/phantom-chaos-mr-t1/imagesTr").iterdir())
     assert t1 == ["mr-1_0000.nii.gz", "mr-1_0001.nii.gz", "mr-2_0000.nii.gz", "mr-2_0001.nii.gz"]
     assert [p.stem for p in (tmp_path / "out/phantom-chaos-ct/cases").iterdir()] == ["ct-2"]
