@@ -1,9 +1,13 @@
 """Fixtures every test may use."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from bench.cli import main
 
 # A busy machine is no fault of the code.
 settings.register_profile("suite", deadline=None)
@@ -17,3 +21,25 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("no real data: ../shared/data is absent")
     return path
+
+
+class Outcome(NamedTuple):
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bench(capsys) -> Callable[..., Outcome]:
+    """Runs `bench ...` in this process: `bench("ls", "--json")` gives exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Outcome(int(left.value.code or 0), out, err)
+
+    return run
