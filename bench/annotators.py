@@ -11,20 +11,17 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
+from bench.walk import longest_walk
 from converters.dataset import IGNORE
 from converters.errors import BenchError
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z), RAS+
 Plane = npt.NDArray[np.float64]  # one slice
-Region = npt.NDArray[np.bool_]  # one slice
-Pixel = tuple[int, int]
+Region = npt.NDArray[np.bool_]  # voxels, mostly of one slice
 Window = tuple[slice, ...]
 
-
 _EIGHT = np.ones((3, 3), bool)
-_AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 _SMOOTH = 2.0  # pixels: half-widths jump from ridge to ridge
-_TRIES = 3  # a walk may end in a spur of the skeleton after two steps; the longest of three seldom does
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Given:
     """One case as an annotator gets it.
 
     Shape: both label maps (X, Y, Z) RAS+. The generator belongs to this case alone, so that the result depends on no
-    other case. Only its `random` is drawn from: that stream is the same in every numpy.
+    other case. Only its `random` is drawn from, the stream that numpy is least likely ever to change.
     """
 
     label: LabelMap  # the reference; all 255 where there is none
@@ -78,10 +75,11 @@ def scribble(given: Given) -> LabelMap:
     After the generator of WSL4MIS (Luo et al., MICCAI 2022); what differs is in docs/protocols.md.
     """
     strokes = np.full_like(given.label, IGNORE)
+    shadow = _shadow(given)
     for label, drawn in _slices(given, given.label, strokes):
         for value in np.unique(label[label != IGNORE]):
             region = label == value
-            room = region if value else _near_foreground(region, given)
+            room = region if value else _near_foreground(label, shadow, given)
             for window, part in _parts(room, given.options["least_part"]):
                 drawn[window][_stroke(part, given)] = value
     return strokes
@@ -97,12 +95,12 @@ def boundary(given: Given) -> LabelMap:
     JSRT example (Wang et al., CMPB 2023), which is for one structure; the equations are in docs/protocols.md.
     """
     noisy = given.label.copy()
-    foreground = (noisy != 0) & (noisy != IGNORE)
-    if not foreground.any():
+    shadow = _shadow(given)
+    if not shadow.any():
         return noisy
-    window = _window(foreground.any(axis=given.slice_axis), given)
-    size = foreground.any(axis=given.slice_axis)[window].shape
-    slips = {int(code): _slip(size, given) for code in np.unique(noisy[foreground])}
+    window = _window(shadow, given)
+    codes = [int(code) for code in np.unique(noisy) if code not in (0, IGNORE)]
+    slips = {code: _slip(shadow[window].shape, given) for code in codes}
     for label, out in _slices(given, given.label, noisy):
         out[window] = _slipped(label[window], slips, given)
     return noisy
@@ -115,6 +113,17 @@ def _slices(given: Given, *volumes: LabelMap) -> Iterable[Sequence[LabelMap]]:
     return zip(*(np.moveaxis(volume, given.slice_axis, 0) for volume in volumes), strict=True)
 
 
+def _foreground(label: LabelMap) -> Region:
+    found: Region = (label != 0) & (label != IGNORE)
+    return found
+
+
+def _shadow(given: Given) -> Region:
+    """Where any slice has a structure."""
+    found: Region = np.any(_foreground(given.label), axis=given.slice_axis)
+    return found
+
+
 def _depth(region: Region, spacing: tuple[float, float]) -> Plane:
     """Distance of each pixel of the region to the nearest outside it; the image ends there too."""
     depth: Plane = ndimage.distance_transform_edt(np.pad(region, 1), sampling=spacing)
@@ -124,11 +133,15 @@ def _depth(region: Region, spacing: tuple[float, float]) -> Plane:
 # --- scribble
 
 
-def _near_foreground(background: Region, given: Given) -> Region:
-    if background.all():
-        return background
-    distance: Plane = ndimage.distance_transform_edt(background, sampling=given.plane_spacing)
-    return background & (distance <= given.options["band_mm"])
+def _near_foreground(label: LabelMap, shadow: Region, given: Given) -> Region:
+    """Background close to the structures; in a slice without any, where other slices have them."""
+    background, foreground = label == 0, _foreground(label)
+    near = shadow
+    if foreground.any():
+        distance: Plane = ndimage.distance_transform_edt(~foreground, sampling=given.plane_spacing)
+        near = distance <= given.options["band_mm"]
+    room: Region = background & near
+    return room if room.any() else background
 
 
 def _parts(region: Region, least: float) -> list[tuple[Window, Region]]:
@@ -145,41 +158,14 @@ def _stroke(part: Region, given: Given) -> Region:
     radius = float(depth.max())
     core = depth >= given.between("depth") * _half_width(depth)
     pixel = float(np.mean(given.plane_spacing))
-    path = _longest_walk(np.asarray(skeletonize(core, method="lee")) > 0, given.rng)
+    path = longest_walk(np.asarray(skeletonize(core, method="lee")) > 0, given.rng)
     if len(path) * pixel < given.options["round_below"] * radius:
-        path = _longest_walk(core & ~ndimage.binary_erosion(core), given.rng)
+        path = longest_walk(core & ~ndimage.binary_erosion(core), given.rng)
         path = path[: max(1, round(given.between("loop") * len(path)))]
     line = np.zeros_like(part)
     line[tuple(np.transpose(path))] = True
     distance: Plane = ndimage.distance_transform_edt(~line, sampling=given.plane_spacing)
     return part & (distance <= given.options["brush_mm"] / 2)
-
-
-def _longest_walk(line: Region, rng: np.random.Generator) -> list[Pixel]:
-    pixels: dict[Pixel, None] = {(int(i), int(j)): None for i, j in np.argwhere(line)}
-    if not pixels:
-        return []
-    ends = [pixel for pixel in pixels if len(_beside(pixel, pixels)) == 1] or list(pixels)
-    return max((_walk(ends[_pick(len(ends), rng)], pixels, rng) for _ in range(_TRIES)), key=len)
-
-
-def _walk(start: Pixel, pixels: Mapping[Pixel, None], rng: np.random.Generator) -> list[Pixel]:
-    """A walk that never comes back to a pixel, a random way at each fork: loops open, branches fall off."""
-    left = dict(pixels)
-    path = [start]
-    del left[start]
-    while ways := _beside(path[-1], left):
-        path.append(ways[_pick(len(ways), rng)])
-        del left[path[-1]]
-    return path
-
-
-def _beside(pixel: Pixel, pixels: Mapping[Pixel, None]) -> list[Pixel]:
-    return [near for i, j in _AROUND if (near := (pixel[0] + i, pixel[1] + j)) in pixels]
-
-
-def _pick(n: int, rng: np.random.Generator) -> int:
-    return int(rng.random() * n)
 
 
 # --- boundary

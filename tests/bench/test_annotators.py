@@ -80,6 +80,14 @@ def test_a_thin_ring_and_a_disc_both_get_a_curve():
     assert (strokes == 1).sum() > 20  # a disc has a skeleton of one pixel; a loop is drawn in it
 
 
+def test_a_slice_without_structures_gets_background_where_other_slices_have_them():
+    label = heart("a", (64, 60, 5))
+    empty = drawn(scribble, label)[..., 0]
+    assert not label[..., 0].any()
+    assert (empty == 0).any()
+    assert (label > 0).any(axis=2)[empty == 0].all()
+
+
 @pytest.mark.parametrize("annotator", [scribble, boundary])
 def test_the_same_generator_gives_the_same_label_map_and_another_another(annotator):
     label = heart("a", (48, 44, 4))
