@@ -142,8 +142,8 @@ def _hollow(
 
 def _spleen(canvas: Canvas, person: Person, tissues: Mapping[str, Tissue], inside: Field) -> None:
     rng = person.rng("spleen")
-    here = Place((106, 42, 12), (26, 48, 27), 20).of(person, rng)
-    hollow = Place((66, 20, 6), (26, 40, 40), 15).of(person, rng)
+    here = Place((100, 38, 12), (32, 54, 31), 20).of(person, rng)
+    hollow = Place((58, 16, 6), (26, 40, 40), 15).of(person, rng)
     shape = np.maximum(here.distance(canvas.points), -hollow.distance(canvas.points))
     canvas.paint(np.maximum(shape, inside + 2), tissues["spleen"], SPLEEN)
 
@@ -152,7 +152,7 @@ def _kidney(canvas: Canvas, person: Person, tissues: Mapping[str, Tissue], side:
     """Cortex around medulla, with fat where the vessels enter on the inner side."""
     rng = person.rng("kidney", "left" if side > 0 else "right")
     code = LEFT_KIDNEY if side > 0 else RIGHT_KIDNEY
-    here = Place((side * 64, 48, -14 if side > 0 else -20), (25, 30, 30), side * 25).of(person, rng, 4)
+    here = Place((side * 64, 48, -14 if side > 0 else -20), (29, 34, 34), side * 25).of(person, rng, 4)
     canvas.paint_ellipsoid(here.centre, here.radii, tissues["cortex"], degrees=here.degrees, code=code)
     x, y, z = here.offsets(canvas.points)
     pyramids = np.cos(7 * np.arctan2(y, x) + z / 7) * 2.5
