@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from bench.walk import longest_walk
-from converters.dataset import IGNORE
+from converters.dataset import IGNORE, Kind, Origin
 from converters.errors import BenchError
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z), RAS+
@@ -51,11 +51,39 @@ class Given:
         return low + (high - low) * self.rng.random()
 
 
+Draw = Callable[[Given], LabelMap]
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotator:
+    """A way to draw, and what its label maps are called."""
+
+    draw: Draw
+    kind: Kind
+    origin: Origin | None  # None: that of the label it works from
+    told: str  # in records and tables
+
+
+ANNOTATORS: dict[str, Annotator] = {}  # function name -> annotator
+
+
+def annotator(kind: Kind, origin: Origin | None, told: str = "") -> Callable[[Draw], Draw]:
+    """Make a function an annotator that a protocol can name; `told` is "<origin> <kind>" when not given."""
+
+    def note(draw: Draw) -> Draw:
+        ANNOTATORS[draw.__name__] = Annotator(draw, kind, origin, told or f"{origin} {kind}")
+        return draw
+
+    return note
+
+
+@annotator("dense", None, "dense")
 def dense(given: Given) -> LabelMap:
     """The reference itself."""
     return given.label
 
 
+@annotator("scribble", "expert", "expert")
 def expert(given: Given) -> LabelMap:
     """The strokes an expert drew.
 
@@ -67,6 +95,7 @@ def expert(given: Given) -> LabelMap:
     return given.expert
 
 
+@annotator("scribble", "simulated")
 def scribble(given: Given) -> LabelMap:
     """Simulated scribbles: in each slice a stroke for each connected part of a structure, and background around them.
 
@@ -85,6 +114,7 @@ def scribble(given: Given) -> LabelMap:
     return strokes
 
 
+@annotator("noisy", "simulated", "simulated noise")
 def boundary(given: Given) -> LabelMap:
     """A dense label with wrong outlines: each structure dilated, eroded or distorted, alike in all its slices.
 
@@ -104,9 +134,6 @@ def boundary(given: Given) -> LabelMap:
     for label, out in _slices(given, given.label, noisy):
         out[window] = _slipped(label[window], slips, given)
     return noisy
-
-
-ANNOTATORS: dict[str, Callable[[Given], LabelMap]] = {one.__name__: one for one in (dense, expert, scribble, boundary)}
 
 
 def _slices(given: Given, *volumes: LabelMap) -> Iterable[Sequence[LabelMap]]:

@@ -1,15 +1,12 @@
 """Which voxels did somebody annotate, and how well? The table of `docs/protocols.md`; light to import."""
 
 import re
-from typing import Literal
 
 import msgspec
 
 from converters.dataset import Dataset
 from converters.errors import UsageError, unknown_name
 from converters.files import Strict
-
-Annotator = Literal["dense", "expert", "scribble", "expert-else-scribble", "boundary"]
 
 
 class Protocol(Strict):
@@ -18,7 +15,7 @@ class Protocol(Strict):
     name: str
     version: int  # raised when the same dataset, split and draw would give another view
     percent: int  # of the training subjects are labelled
-    annotator: Annotator
+    annotator: str  # a function of bench/annotators.py, or "expert-else-scribble"
     ratio_percent: int = 100  # of the labelled subjects get the annotator's label, the others the reference
     options: dict[str, float] = msgspec.field(default_factory=dict)  # of the annotator; lengths in mm
 
@@ -55,7 +52,7 @@ PROTOCOLS = (
 )
 _SHORT = {"noisy": "noisy50"}
 _NUMBERED = {"semi": "percent", "noisy": "ratio_percent"}
-_CHOICES: dict[str, tuple[Annotator, ...]] = {"scribble": ("expert", "scribble")}
+_CHOICES: dict[str, tuple[str, ...]] = {"scribble": ("expert", "scribble")}
 _TABLE = {re.sub(r"\d+$", "", protocol.name): protocol for protocol in PROTOCOLS}
 
 

@@ -18,8 +18,6 @@ from converters.dataset import (
     AnnotationSet,
     Case,
     Dataset,
-    Kind,
-    Origin,
     Parent,
     Split,
 )
@@ -27,8 +25,6 @@ from converters.errors import BenchError
 from converters.files import digest, sha256
 from converters.volume import Volume, data_sha256, read_label, write_nifti
 from leaderboards.record import Budget
-
-_TOLD = {"dense": "dense", "expert": "expert", "scribble": "simulated scribble", "boundary": "simulated noise"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +151,7 @@ def _facts(plan: _Plan) -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {
         "protocol": protocol.name,
         "version": protocol.version,
-        "annotator": _TOLD[plan.annotator],
+        "annotator": ANNOTATORS[plan.annotator].told,
         "percent": protocol.percent,
         "draw": plan.draw,
         "split": plan.split.name,
@@ -170,7 +166,7 @@ def _facts(plan: _Plan) -> dict[str, str | int | float]:
         facts |= {"annotation_set": plan.expert.id, "annotations_sha256": digest(shown)}
     else:
         facts |= {f"option.{name}": value for name, value in protocol.options.items()}
-    if plan.annotator == "boundary":
+    if ANNOTATORS[plan.annotator].kind == "noisy":
         facts |= {"ratio_percent": protocol.ratio_percent, "disturbed_subjects": len(plan.treated)}
     return facts
 
@@ -192,14 +188,9 @@ def _write_label(plan: _Plan, case: Case, folder: Path) -> Annotation | None:
     volume = Volume(_drawn(plan, case, material), np.array(case.geometry.affine))
     path = f"labelsTr/{case.id}.nii.gz"
     write_nifti(folder / path, volume)
-    kinds: dict[str, tuple[Kind, Origin]] = {
-        "dense": ("dense", material.origin),
-        "expert": ("scribble", "expert"),
-        "scribble": ("scribble", "simulated"),
-        # Of all labelled cases alike: which of them were left clean is not for training to know.
-        "boundary": ("noisy", "simulated"),
-    }
-    kind, origin = kinds[plan.annotator]
+    # Of all labelled cases alike: which of them a noisy protocol left clean is not for training to know.
+    annotator = ANNOTATORS[plan.annotator]
+    kind, origin = annotator.kind, annotator.origin or material.origin
     return annotation(AnnotationSet(id="visible", kind=kind, origin=origin, path="labelsTr"), path, volume)
 
 
@@ -217,7 +208,7 @@ def _drawn(plan: _Plan, case: Case, material: Annotation) -> LabelMap:
         rng=np.random.default_rng(int(seed, 16)),
         options=protocol.options,
     )
-    return ANNOTATORS[plan.annotator](given)
+    return ANNOTATORS[plan.annotator].draw(given)
 
 
 def _read(dataset: Dataset, label: Annotation | None) -> LabelMap:
