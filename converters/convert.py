@@ -91,7 +91,7 @@ def _names(case: RawCase) -> set[str]:
 
 
 def _check_skip(skip: Collection[str], cases: Sequence[RawCase]) -> None:
-    known = set().union(*(_names(case) for case in cases))
+    known = sorted(set().union(*(_names(case) for case in cases)))
     for name in skip:
         if name not in known:
             near = closest(name, known)

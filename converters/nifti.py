@@ -147,7 +147,7 @@ def _header(path: Path, head: bytes) -> Header:
     if header["sizeof_hdr"] != _HEADER:
         _refuse(path, "no NIfTI-1 header", "save it as NIfTI-1 (.nii.gz)")
     if header["magic"] != b"n+1":
-        _refuse(path, f"magic is {header['magic']!r}, not b'n+1'", "save it as one NIfTI-1 file (.nii.gz)")
+        _refuse(path, f"magic is {bytes(header['magic'])!r}, not b'n+1'", "save it as one NIfTI-1 file (.nii.gz)")
     if header["xyzt_units"] & 7 not in (0, 2):
         _refuse(path, "lengths are not in millimetres", "save it in millimetres")
     return header
