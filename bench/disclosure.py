@@ -30,13 +30,13 @@ def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case
 
 def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, content: str) -> DatasetFile:
     """The dataset.json of a view; `content` is the view's own content hash."""
-    card = dataset.file.bench
+    card, subjects = dataset.file.bench, {case.subject for case in cases}
     return DatasetFile(
         name=dataset.name,
         licence=dataset.file.licence,
         channel_names=dataset.file.channel_names,
         labels=dataset.file.labels,
-        numTraining=sum(case.label is not None for case in cases),
+        numTraining=sum(case.label is not None and _stands_in(case, "imagesTr") for case in cases),
         regions_class_order=dataset.file.regions_class_order,
         bench=Card(
             format=card.format,
@@ -49,6 +49,11 @@ def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, conte
             content_sha256=content,
             converter=card.converter,
             nsd_tolerances_mm=card.nsd_tolerances_mm,
+            copies=tuple(here for group in card.copies if len(here := tuple(s for s in group if s in subjects)) > 1),
             parent=parent,
         ),
     )
+
+
+def _stands_in(case: Case, folder: str) -> bool:
+    return all(Path(image.file).parent.name == folder for image in case.images.values())

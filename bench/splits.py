@@ -54,7 +54,7 @@ def freeze_default(dataset: Dataset) -> Split:
     70/10/20 % of the subjects that have a reference label, in hash order: at least one of two or more subjects for
     test and one for training; validation may be empty below five. Where the organiser held out labelled cases
     (imagesTs), these are the test side and the rest is divided 70/10. Subjects without any label train, except the
-    organiser's unlabelled test cases, which stand on no side.
+    organiser's unlabelled test cases, which stand on no side. Copies of one subject stay together.
 
     Raises:
         BenchError: there is another default split for this very content, or no labelled subject.
@@ -131,24 +131,39 @@ def _default(dataset: Dataset) -> Split:
     if not with_label:
         raise BenchError(f"no case of {dataset.name} has a reference label", where=dataset.root)
     test = order(with_label & held_out, "split")
-    rest = order(with_label - held_out, "split")
-    n = len(rest)
-    if not test and n > 1:
-        taken = max(1, round(n * 0.2))
-        test, rest = rest[n - taken :], rest[: n - taken]
+    rest = _units(dataset, with_label - held_out)
+    n = sum(map(len, rest))
+    if not test:
+        rest, test = _cut(rest, max(1, round(n * 0.2)))
     # 10 of the 80 % that are left when the test side is away; nobody is spared for it below five subjects.
-    for_val = max(1, round(len(rest) / 8)) if n >= 5 else 0
-    cut = len(rest) - for_val
+    rest, val = _cut(rest, max(1, round(sum(map(len, rest)) / 8)) if n >= 5 else 0)
     unlabelled = order(set(dataset.subjects) - with_label - held_out, "split")
     return Split(
         name=DEFAULT,
         dataset=dataset.name,
         content_sha256=dataset.file.bench.content_sha256,
-        train=(*rest[:cut], *unlabelled),
-        val=rest[cut:],
+        train=(*(subject for unit in rest for subject in unit), *unlabelled),
+        val=val,
         test=test,
         source=_DEFAULT_RULE,
     )
+
+
+def _units(dataset: Dataset, subjects: set[str]) -> list[tuple[str, ...]]:
+    """The subjects in hash order, each with those who are known to have the same images."""
+    twins = {subject: group for group in dataset.file.bench.copies for subject in group}
+    units: dict[tuple[str, ...], None] = {}
+    for subject in order(subjects, "split"):
+        units[order(subjects & set(twins.get(subject, (subject,))), "split")] = None
+    return list(units)
+
+
+def _cut(units: list[tuple[str, ...]], least: int) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """The units without the last ones, and the subjects of these: at least so many, but never all units."""
+    keep = len(units)
+    while keep > 1 and sum(map(len, units[keep:])) < least:
+        keep -= 1
+    return units[:keep], tuple(subject for unit in units[keep:] for subject in unit)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -129,6 +131,18 @@ def test_the_organisers_test_cases_stay_the_test_side(dataset_of):
     split = splits.freeze_default(dataset_of(12, held_out=4))
     assert sorted(split.test) == ["s08", "s09", "s10", "s11"]
     assert len(split.train) + len(split.val) == 8
+
+
+def test_copies_of_one_subject_stay_on_one_side(dataset_of):
+    dataset = dataset_of(10)
+    for a in dataset.subjects[1:]:
+        card = msgspec.structs.replace(dataset.file.bench, copies=((a, "s00"),))
+        twins = dataclasses.replace(dataset, file=msgspec.structs.replace(dataset.file, bench=card))
+        (dataset.root / "splits" / "default.json").unlink(missing_ok=True)
+        split = splits.freeze_default(twins)
+        assert sorted((*split.train, *split.val, *split.test)) == sorted(dataset.subjects)
+        assert any({a, "s00"} <= set(side) for side in (split.train, split.val, split.test))
+        assert split.val and 2 <= len(split.test) <= 3
 
 
 def test_subjects_without_labels_train_and_are_never_tested(dataset_of):
