@@ -94,7 +94,7 @@ def test_the_default_split_holds_every_subject_once(dataset_of, subjects, sizes)
 
 
 def test_seventy_ten_twenty_of_a_hundred(dataset_of):
-    split = splits.freeze_default(dataset_of(100))
+    split = splits.freeze_default(dataset_of(100, shape=(12, 12, 2)))
     assert (len(split.train), len(split.val), len(split.test)) == (70, 10, 20)
 
 
@@ -150,9 +150,12 @@ def test_subjects_without_labels_train_and_are_never_tested(dataset_of):
     assert {"s07", "s08", "s09", "s10", "s11"} <= set(split.train)
 
 
-def test_a_dataset_without_labels_has_no_default_split(dataset_of):
-    with pytest.raises(BenchError, match="no case of tiny has a reference label"):
-        splits.freeze_default(dataset_of(3, unlabelled=3))
+def test_a_dataset_without_labels_has_a_split_that_cannot_test(dataset_of):
+    dataset = dataset_of(3, unlabelled=3)
+    split = splits.freeze_default(dataset)
+    assert (sorted(split.train), split.val, split.test) == (["s00", "s01", "s02"], (), ())
+    with pytest.raises(BenchError, match="no test subject"):
+        splits.resolve(dataset, "default")
 
 
 def test_an_unknown_split_names_the_nearest(dataset_of):
