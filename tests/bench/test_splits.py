@@ -93,9 +93,9 @@ def test_the_default_split_holds_every_subject_once(dataset_of, subjects, sizes)
     assert dataset.split("default") == split
 
 
-def test_seventy_ten_twenty_of_a_hundred(dataset_of):
-    split = splits.freeze_default(dataset_of(100, shape=(12, 12, 2)))
-    assert (len(split.train), len(split.val), len(split.test)) == (70, 10, 20)
+def test_seventy_ten_twenty_per_cent_of_fifty(dataset_of):
+    split = splits.freeze_default(dataset_of(50, shape=(12, 12, 2)))
+    assert (len(split.train), len(split.val), len(split.test)) == (35, 5, 10)
 
 
 def test_freezing_twice_changes_no_byte(dataset_of):
