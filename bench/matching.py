@@ -1,4 +1,4 @@
-"""Which prediction belongs to which reference: by case id, by native id, by file name."""
+"""Which prediction belongs to which reference: by case id, by native id, by the name of the source image."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,9 @@ def _reference(dataset: Dataset, case: Case) -> Path:
 
 
 def _prediction(case: Case, found: Mapping[str, Path]) -> Path | None:
-    paths = [found[name] for name in dict.fromkeys((case.id, case.native_id)) if name in found]
+    # Other toolkits name a prediction after the image they read: patient001_frame01.nii.gz.
+    source = stem(Path(case.sources[0].path)) if case.sources else case.id
+    paths = [found[name] for name in dict.fromkeys((case.id, case.native_id, source)) if name in found]
     if len(paths) > 1:
         names = " and ".join(path.name for path in paths)
         raise BenchError(f"case {case.id} has two predictions: {names}", where=paths[0].parent, mend="keep one")

@@ -148,6 +148,14 @@ def test_native_ids_are_accepted_as_file_names(predictions, hearts):
     assert all(s.metrics["dice:v1"] == 1.0 for s in scores)
 
 
+def test_the_name_of_the_source_image_is_accepted_as_a_file_name(predictions, hearts):
+    for case in hearts.cases:
+        (predictions / f"{case.id}.nii.gz").rename(predictions / Path(case.sources[0].path).name)
+    scores, problems = scored(predictions, hearts)
+    assert problems == []
+    assert all(s.metrics["dice:v1"] == 1.0 for s in scores)
+
+
 def test_two_predictions_of_one_case_are_refused(predictions, hearts):
     shutil.copy(predictions / f"{FIRST}.nii.gz", predictions / f"Native_{FIRST}.nii.gz")
     with pytest.raises(BenchError, match=f"{FIRST} has two predictions"):
