@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from converters.conform import duplicates
 from converters.dataset import FORMAT, Card, Case, Dataset, DatasetFile, Split
 from converters.files import digest, natural_key, safe_id, write_bytes, write_json
 from converters.source import Info, PublishedSplit
+from converters.written import duplicates
 
 
 def write(root: Path, info: Info, cases: Iterable[Case], converter: str, left_out: Sequence[str]) -> Dataset:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.conform import duplicates
 from converters.dataset import FORMAT, IGNORE, Annotation, Case, Dataset, DatasetFile, Geometry, Parent, Split
 from converters.errors import BenchError
 from converters.files import natural_key, read_json, safe_id
 from converters.schema import faults
 from converters.volume import Volume, axis_codes, data_sha256, read_label, read_nifti
+from converters.written import duplicates
 
 _IMAGES = ("imagesTr", "imagesTs", "imagesUn")
 

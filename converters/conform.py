@@ -2,16 +2,17 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from converters.dataset import IGNORE, Annotation, AnnotationSet, Case, Geometry, ImageFile, SourceFile
 from converters.errors import BenchError
-from converters.files import natural_key, read_json, safe_id, sha256, write_json
+from converters.files import read_json, safe_id, sha256, write_json
 from converters.source import Info, Loaded, RawCase
-from converters.volume import Volume, data_sha256, read_nifti, slice_axis, to_ras, write_nifti
+from converters.volume import Volume, data_sha256, slice_axis, to_ras, write_nifti
+from converters.written import intact
 
 CONVERTER = "1"  # raised when the same source files would give other voxels, geometry or sidecars
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
@@ -64,34 +65,6 @@ def earlier(job: Job) -> Case | None:
     with contextlib.suppress(BenchError):
         return read_json(job.sidecar, Case)
     return None
-
-
-def files_of(case: Case) -> dict[str, str]:
-    """Every file of the case with its voxel digest."""
-    labels: list[ImageFile | Annotation] = [a for a in (case.label, *case.annotations.values()) if a is not None]
-    return {part.file: part.data_sha256 for part in [*case.images.values(), *labels]}
-
-
-def intact(root: Path, case: Case) -> bool:
-    """True when every file of the case holds the voxels that its sidecar names."""
-    try:
-        return all(data_sha256(read_nifti(root / file)) == known for file, known in files_of(case).items())
-    except (BenchError, OSError):
-        return False
-
-
-def duplicates(cases: Iterable[Case]) -> list[list[str]]:
-    """Ids of cases whose images hold the same voxels: one of them would test what it trained on."""
-    by_voxels: dict[tuple[str, ...], list[str]] = {}
-    for case in cases:
-        by_voxels.setdefault(tuple(image.data_sha256 for image in case.images.values()), []).append(case.id)
-    return [sorted(ids, key=natural_key) for ids in by_voxels.values() if len(ids) > 1]
-
-
-def discard(root: Path, case: Case) -> None:
-    """Take the case out of the dataset folder."""
-    for file in (f"cases/{case.id}.json", *files_of(case)):
-        (root / file).unlink(missing_ok=True)
 
 
 def _source(path: Path, raw: Path) -> SourceFile:

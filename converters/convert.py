@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from converters import card
-from converters.conform import CONVERTER, Job, conform, discard, duplicates, earlier, intact
+from converters.conform import CONVERTER, Job, conform, earlier
 from converters.dataset import Case, Source
 from converters.errors import BenchError, UsageError, closest
 from converters.files import is_junk, natural_key, safe_id
 from converters.phantoms.mark import is_phantom
 from converters.source import Info, RawCase, find
 from converters.workers import each
+from converters.written import discard, duplicates, intact
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # (label, total) -> a bar to advance
 
