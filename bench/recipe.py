@@ -113,7 +113,7 @@ def _typed(merged: Mapping[str, Any], bf16: bool, file: Path | None) -> Recipe:
         return msgspec.convert({**merged, "train": train}, Recipe)
     except msgspec.ValidationError as error:
         raise BenchError(
-            f"recipe: {error}", where=_place(str(error), file), mend="docs/protocols.md lists the keys"
+            f"recipe: {error}", where=_place(str(error), file), mend="bench run --show-config prints every key"
         ) from None
 
 

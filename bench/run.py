@@ -65,6 +65,7 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path) -> Plan:
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
+    recipe = msgspec.structs.replace(recipe, protocol=protocol.name)  # `noisy` is `noisy50`: one run, one folder
     made = Plan(recipe, dataset, split, protocol, runs)
     identity = digest([recipe, dataset.file.bench.content_sha256, split, made.definitions])[:12]
     folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
@@ -141,7 +142,7 @@ def _record(
         each = {f"prediction:{case}": found for case, found in outcome.predictions.items()}
         digests |= each | {"predictions": digest(each)}
     if seen is not None:
-        digests["view"] = digest([seen.file, seen.cases])
+        digests["view"] = digest(seen.file)  # content and parent facts; the sidecars hold relative paths
     return Record(
         status=status,  # type: ignore[arg-type]
         reason=reason,

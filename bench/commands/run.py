@@ -90,12 +90,17 @@ class Asked(Learning):
 
 def _run(plan: "Plan", asked: Asked) -> "Record":
     from baselines.device import pick
+    from bench.protocols import notices
     from bench.run import Place, run
+    from converters.dataset import Dataset
 
     train = plan.recipe.train
     say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
     with Phases() as phases:
-        return run(plan, Place(pick(asked.device), asked.plugin, phases.tell))
+        record = run(plan, Place(pick(asked.device), asked.plugin, phases.tell))
+    for notice in notices(Dataset.load(plan.folder / "view")):
+        say(notice)
+    return record
 
 
 def _tell_plan(plan: "Plan", asked: Asked) -> None:

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import msgspec
 import numpy as np
