@@ -31,7 +31,7 @@ check: $(READY) ## format, lint, types, floors
 
 oracles: $(READY) ## compare with nnU-Net, MONAI, MedPy and dcm2niix (installs them: about 1 GB)
 	$(call install,.[dev,oracles])
-	$(BIN)/pytest -rs tests/oracles tests/converters tests/bench
+	$(BIN)/pytest -rs -v tests/oracles
 
 speed: $(READY) ## time us against the peers, side by side (installs them)
 	$(call install,.[dev,peers])

@@ -5,7 +5,7 @@ import html
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import partial
 from typing import NamedTuple
@@ -13,10 +13,11 @@ from typing import NamedTuple
 import msgspec
 
 from converters.errors import BenchError
-from leaderboards.summary import family, short
+from leaderboards.summary import HEADLINE, family, short
 from leaderboards.table import Row
 
 ALL_LABELS = "(mean over labels)"
+SHOWN = {"dice", "hd95", "nsd"}  # the other metrics are in CSV and JSON
 LONGEST = 80  # characters of a name in a table for people
 _STATISTICS = ("mean", "sd", "median", "q1", "q3", "n")
 _MARKER = re.compile(r"(<!-- table:(\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -53,11 +54,17 @@ def _table(rows: Sequence[Row], per_label: bool) -> Table:
     same = [c for c in columns if c.fold and len({c.cell(row) for row in rows}) == 1]
     shown = [c for c in columns if c not in same]
     note = [f"{c.name}: {c.cell(rows[0])}" for c in same if c.cell(rows[0])]
-    note += [f"definitions: {', '.join(sorted(f'{k} {v}' if short(v) != k else v for k, v in of.definitions.items()))}"]
+    note += [f"definitions: {_definitions(of.definitions)}"]
     left_out = sum(row.both_empty for row in rows)
     note += [f"{left_out} structures absent from reference and prediction are left out"] if left_out else []
     cells = tuple(tuple(column.cell(row) for column in shown) for row in rows)
     return Table(" · ".join(title), tuple(c.name for c in shown), cells, "; ".join(note))
+
+
+def _definitions(versions: Mapping[str, str]) -> str:
+    """Versions of the metrics that are shown, and of what else numbers hang on."""
+    told = {key: value for key, value in versions.items() if family(key) in SHOWN or family(key) not in HEADLINE}
+    return ", ".join(value if short(value) == key else f"{key} {value}" for key, value in sorted(told.items()))
 
 
 def _who() -> list[_Column]:
@@ -77,7 +84,9 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
     for definition in (d for d in definitions if family(d) == "dice"):
         columns.append(_Column("Dice", partial(_mean, definition=definition)))
         columns += [_Column(f"Dice {label}", partial(_mean, definition=definition, label=label)) for label in labels]
-    columns += [_Column("HD95 mm", partial(_spread, definition=d)) for d in definitions if family(d) == "hd95"]
+    columns += [
+        _Column("HD95 mm, median (IQR)", partial(_spread, definition=d)) for d in definitions if family(d) == "hd95"
+    ]
     surface = [d for d in definitions if family(d) == "nsd"]
     return columns + [_Column(short(d).replace("nsd", "NSD"), partial(_mean, definition=d)) for d in surface]
 
@@ -91,14 +100,16 @@ def _mean(row: Row, *, definition: str, label: str | None = None) -> str:
 
 def _spread(row: Row, *, definition: str) -> str:
     summary = row.macro.get(definition)
-    return "" if summary is None else f"{summary.median:.1f} [{summary.q1:.1f}, {summary.q3:.1f}]"
+    return "" if summary is None else f"{summary.median:.1f} ({summary.q1:.1f}–{summary.q3:.1f})"
 
 
 def _facts() -> list[_Column]:
     return [
-        _Column("subjects", lambda row: str(row.subjects)),
-        _Column("seeds", lambda row: f"{row.seeds}" if row.draws == 1 else f"{row.seeds}, {row.draws} draws"),
-        _Column("missed/false/invalid", lambda row: f"{row.missed}/{row.false}/{row.invalid}"),
+        _Column("test subjects", lambda row: str(row.subjects), fold=True),
+        _Column(
+            "seeds", lambda row: f"{row.seeds}" if row.draws == 1 else f"{row.seeds}, {row.draws} draws", fold=True
+        ),
+        _Column("missed / false / invalid", lambda row: f"{row.missed}/{row.false}/{row.invalid}", fold=True),
         _Column("train samples/s", lambda row: _number(row.train_items_per_s)),
         _Column("s/case", lambda row: _number(row.seconds_per_case)),
         _Column(
