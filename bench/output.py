@@ -86,9 +86,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.padding = (0, 1, 0, 0)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    cells = [list(row) for row in rows]
     out = Console(highlight=False)
-    (out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)).print(table)
+    out = out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    widths = [_longest_word([column, *(row[i] for row in cells)]) for i, column in enumerate(columns)]
+    fits = sum(widths) + len(widths) <= out.width
+    for column, width in zip(columns, widths, strict=True):
+        # Words are broken only where there is no room for them whole.
+        table.add_column(column, overflow="fold", min_width=width if fits else None)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((len(word) for text in texts for word in text.split()), default=1)

@@ -102,7 +102,7 @@ def test_cells_read_as_in_a_paper(make, score):
     assert cells["NSD@2mm"] == "0.900 ± 0.000"
     assert "test subjects: 2; seeds: 2; missed / false / invalid: 0/0/0;" in table.note
     assert cells["s/case"] == "2.00"
-    assert cells["train samples/s"] == "50.0"
+    assert cells["train samples /s"] == "50.0"
     assert cells["peak MiB"] == "900"
 
 
