@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.errors import BenchError
+from leaderboards.collect import load
 from leaderboards.render import csv_text, escape_markdown, fill, json_text, markdown, tables, visible
 from leaderboards.table import rows
 
+GOLDEN = Path(__file__).parent / "golden"  # never rewritten: a record is readable for ever
 NASTY = [
     "=1+1",
     "+1",
@@ -145,3 +148,13 @@ def test_a_block_without_records_or_a_text_without_blocks_is_an_error(make):
         fill(README, one(make, dataset="chaos-ct"))
     with pytest.raises(BenchError, match="no block"):
         fill("text", one(make))
+
+
+def test_records_of_every_format_are_read_and_give_the_table_they_gave():
+    for path in sorted(GOLDEN.glob("record-*.json")):
+        records, problems = load([path])
+        assert problems == []
+        assert (
+            markdown(rows(records)[0])
+            == path.with_name(path.name.replace("record", "table")).with_suffix(".md").read_text()
+        )
