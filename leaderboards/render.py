@@ -56,7 +56,7 @@ def _table(rows: Sequence[Row], per_label: bool) -> Table:
     note = [f"{c.name}: {c.cell(rows[0])}" for c in same if c.cell(rows[0])]
     note += [f"definitions: {_definitions(of.definitions)}"]
     left_out = sum(row.both_empty for row in rows)
-    note += [f"{left_out} structures absent from reference and prediction are left out"] if left_out else []
+    note += [f"absent from reference and prediction, left out: {left_out}"] if left_out else []
     cells = tuple(tuple(column.cell(row) for column in shown) for row in rows)
     return Table(" · ".join(title), tuple(c.name for c in shown), cells, "; ".join(note))
 
