@@ -33,6 +33,7 @@ def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator,
         case=torch.from_numpy(samples.case).to(device),
         slice=torch.from_numpy(samples.slice).to(device),
         grid=affine,
+        trusted=torch.from_numpy(samples.trusted).to(device),
     )
 
 

@@ -14,13 +14,15 @@ from converters.dataset import IGNORE
 class Samples:
     """A batch as the prefetch thread makes it: numpy, before augmentation.
 
-    Shape: image (B, C, *S) float32; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64.
+    Shape: image (B, C, *S) float32; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64;
+    trusted (B,) bool.
     """
 
     image: npt.NDArray[np.float32]
     target: npt.NDArray[np.uint8]
     case: npt.NDArray[np.int64]  # index into the view's cases
     slice: npt.NDArray[np.int64]  # first slice of the sample in the case
+    trusted: npt.NDArray[np.bool_]  # the view does not call this label noisy
     step: int
 
 
@@ -29,7 +31,8 @@ class Batch:
     """Samples after augmentation, as tensors on one device.
 
     Shape: image (B, C, *S) float32; target (B, *S) int64, 255 where nobody annotated; case, slice (B,);
-    grid (B, n, n + 1): the affine part of the sampling transform in torch's normalised coordinates.
+    grid (B, n, n + 1): the affine part of the sampling transform in torch's normalised coordinates; trusted (B,) bool:
+    annotated, and the view does not call the label noisy.
     """
 
     image: Tensor
@@ -37,6 +40,7 @@ class Batch:
     case: Tensor
     slice: Tensor
     grid: Tensor
+    trusted: Tensor
 
     @property
     def annotated(self) -> Tensor:

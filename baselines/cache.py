@@ -24,6 +24,7 @@ class Prepared:
     id: str
     image: npt.NDArray[np.float16]
     target: npt.NDArray[np.uint8]
+    trusted: bool = False  # annotated, and the view does not call the label noisy
 
     @property
     def annotated(self) -> bool:
@@ -61,7 +62,8 @@ def prepare(view: Dataset, config: TrainConfig) -> Iterator[Prepared]:
             label = to_network(read_label(view.path(case.label.file)).array, case.geometry)
             nearest = resample(torch.from_numpy(label.astype(np.float32))[None], size, nearest=True)
             target = nearest[0].numpy().astype(np.uint8)
-        yield Prepared(case.id, image.numpy().astype(np.float16), target)
+        trusted = case.label is not None and case.label.kind != "noisy"
+        yield Prepared(case.id, image.numpy().astype(np.float16), target, trusted)
 
 
 def counts(cases: Iterable[Prepared]) -> tuple[int, int]:

@@ -47,6 +47,7 @@ class Sampler:
             target=np.stack([target for _, target in crops]),
             case=np.array([case for case, _ in items]),
             slice=np.array([position for _, position in items]),
+            trusted=np.array([self.cases[case].trusted for case, _ in items]),
             step=step,
         )
 

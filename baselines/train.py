@@ -60,6 +60,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         KeyboardInterrupt: asked to stop; a checkpoint is saved.
     """
     device = torch.device(setting.device)
+    _check_deterministic(config, device)
     with settings(config, device):
         spec = _spec(view, config, setting.seed)
         run = digest([spec, view.file.bench.content_sha256, [case.label for case in view.cases]])
@@ -138,6 +139,15 @@ class _Loop:
                 where=f"cases {', '.join(names)}",
                 mend="lower train.lr, or look at these images; the last good checkpoint is kept",
             )
+
+
+def _check_deterministic(config: TrainConfig, device: torch.device) -> None:
+    linear = config.net.arch == "unet" and config.net.upsampling == "linear"
+    if config.deterministic and device.type == "cuda" and linear:
+        raise BenchError(
+            "linear upsampling has no deterministic gradient on CUDA",
+            mend="--set train.net.upsampling=transposed, or train without --deterministic",
+        )
 
 
 def _spec(view: Dataset, config: TrainConfig, seed: int) -> ModelSpec:

@@ -12,7 +12,8 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from bench.walk import longest_walk
-from converters.dataset import IGNORE, Kind, Origin
+from converters.dataset import IGNORE
+from converters.description import Kind, Origin
 from converters.errors import BenchError
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z), RAS+

@@ -72,7 +72,7 @@ def _folders(data: Path) -> list[Path]:
 def _dataset(name: str, folder: Path | None, facts: dict[str, object]) -> Entry:
     if folder is None:
         return Entry("dataset", name, "not converted yet", facts)
-    from converters.dataset import DatasetFile
+    from converters.description import DatasetFile
 
     try:
         file = read_json(folder / "dataset.json", DatasetFile)

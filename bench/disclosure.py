@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from converters.dataset import Annotation, Card, Case, Dataset, DatasetFile, ImageFile, Parent
+from converters.dataset import Annotation, Case, Dataset, ImageFile
+from converters.description import Card, DatasetFile, Parent
 
 
 def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case:

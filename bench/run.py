@@ -110,9 +110,12 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     cost = predict.predict(trained.model, plan.dataset, plan.test, folder / "predictions", where)
     matches, _ = with_dataset(folder / "predictions", plan.dataset, plan.test)
     done = itertools.count(1)
-    scores = score_matches(
-        matches, Structures.of(plan.dataset), lambda n: told("score", next(done), len(matches)), problems := []
-    )
+
+    def scored(_: int) -> None:
+        told("score", next(done), len(matches))
+
+    problems: list[str] = []
+    scores = score_matches(matches, Structures.of(plan.dataset), scored, problems)
     if problems:
         raise BenchError("; ".join(problems), where=folder / "predictions")
     return _record(plan, seen, status="done", outcome=Outcome(trained, cost, scores, prediction_digests(matches)))

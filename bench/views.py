@@ -12,15 +12,8 @@ from bench import disclosure, splits
 from bench.annotators import ANNOTATORS, Given, LabelMap
 from bench.protocols import Protocol
 from converters.conform import annotation
-from converters.dataset import (
-    IGNORE,
-    Annotation,
-    AnnotationSet,
-    Case,
-    Dataset,
-    Parent,
-    Split,
-)
+from converters.dataset import IGNORE, Annotation, Case, Dataset, Split
+from converters.description import AnnotationSet, Parent
 from converters.errors import BenchError
 from converters.files import digest, sha256
 from converters.volume import Volume, data_sha256, read_label, write_nifti

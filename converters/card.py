@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from converters.dataset import FORMAT, Card, Case, Dataset, DatasetFile, Split
+from converters.dataset import Case, Dataset, Split
+from converters.description import FORMAT, Card, DatasetFile
 from converters.files import digest, natural_key, safe_id, write_bytes, write_json
 from converters.source import Info, PublishedSplit
 from converters.written import duplicates

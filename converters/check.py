@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.dataset import FORMAT, IGNORE, Annotation, Case, Dataset, DatasetFile, Geometry, Parent, Split
+from converters.dataset import IGNORE, Annotation, Case, Dataset, Geometry, Split
+from converters.description import FORMAT, DatasetFile, Parent
 from converters.errors import BenchError
 from converters.files import natural_key, read_json, safe_id
 from converters.schema import faults

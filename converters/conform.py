@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.dataset import IGNORE, Annotation, AnnotationSet, Case, Geometry, ImageFile, SourceFile
+from converters.dataset import IGNORE, Annotation, Case, Geometry, ImageFile, SourceFile
+from converters.description import AnnotationSet
 from converters.errors import BenchError
 from converters.files import read_json, safe_id, sha256, write_json
 from converters.source import Info, Loaded, RawCase

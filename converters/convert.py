@@ -13,7 +13,8 @@ from pathlib import Path
 
 from converters import card
 from converters.conform import CONVERTER, Job, conform, earlier
-from converters.dataset import Case, Source
+from converters.dataset import Case
+from converters.description import Source
 from converters.errors import BenchError, UsageError, closest
 from converters.files import is_junk, natural_key, safe_id
 from converters.phantoms.mark import is_phantom

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from converters.dataset import Case, DatasetFile, Split
+from converters.dataset import Case, Split
+from converters.description import DatasetFile
 from converters.files import Strict, write_bytes
 
 PUBLISHED: dict[str, type[Strict]] = {"dataset": DatasetFile, "case": Case, "split": Split}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from converters import sources
-from converters.dataset import AnnotationSet, Channel, LabelInfo, Source
+from converters.description import AnnotationSet, Channel, LabelInfo, Source
 from converters.errors import unknown_name
 from converters.volume import Volume
 

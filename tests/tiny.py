@@ -5,22 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.dataset import (
-    FORMAT,
-    IGNORE,
-    Annotation,
-    AnnotationSet,
-    Card,
-    Case,
-    Channel,
-    Dataset,
-    DatasetFile,
-    Geometry,
-    ImageFile,
-    LabelInfo,
-    Source,
-    SourceFile,
-)
+from converters.dataset import IGNORE, Annotation, Case, Dataset, Geometry, ImageFile, SourceFile
+from converters.description import FORMAT, AnnotationSet, Card, Channel, DatasetFile, LabelInfo, Source
 from converters.volume import Volume, data_sha256, write_nifti
 
 LABELS = {"background": 0, "right": 1, "wall": 2, "left": 3}

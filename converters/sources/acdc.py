@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.dataset import IGNORE, AnnotationSet, Channel, LabelInfo, Source
+from converters.dataset import IGNORE
+from converters.description import AnnotationSet, Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import natural_key
 from converters.source import Info, Loaded, PublishedSplit, RawCase

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from converters.dataset import Channel, LabelInfo, Source
+from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key
 from converters.plausible import check_abdomen, check_body, check_liver

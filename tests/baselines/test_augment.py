@@ -23,7 +23,12 @@ def blocks(size=(24, 32), batch=3):
     target[(slice(None), *(slice(n // 4, n // 2) for n in size))] = 1
     target[(slice(None), *(slice(n // 2, 3 * n // 4) for n in size))] = 2
     image = target[:, None].astype(np.float32)
-    return Samples(image, target, np.zeros(batch, np.int64), np.zeros(batch, np.int64), 0)
+    return of(image, target)
+
+
+def of(image, target):
+    none = np.zeros(len(image), np.int64)
+    return Samples(image, target, none, none, none.astype(bool), 0)
 
 
 def run(samples, config, seed=0):
@@ -80,9 +85,7 @@ def test_a_flip_is_exact_and_a_rotation_keeps_lengths_on_an_oblong_patch():
     assert flipped == expected
     square = np.zeros((1, 40, 80), np.uint8)
     square[:, 15:25, 35:45] = 1
-    turned = run(
-        Samples(square[:, None].astype(np.float32), square, *[np.zeros(1, np.int64)] * 2, 0), only(rotate_degrees=45)
-    )
+    turned = run(of(square[:, None].astype(np.float32), square), only(rotate_degrees=45))
     assert abs(int((turned.target == 1).sum()) - 100) <= 8
 
 

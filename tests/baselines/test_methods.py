@@ -41,7 +41,10 @@ def batch(ndim=2, unannotated=2):
     target[..., 10:14, 2:8] = 2
     image = target[:, None].float() + torch.from_numpy(rng.normal(0, 0.1, (4, 1, *size))).float()
     target[4 - unannotated :] = IGNORE
-    return Batch(image, target, torch.arange(4), torch.zeros(4, dtype=torch.long), torch.eye(2, 3).repeat(4, 1, 1))
+    seen = (target != IGNORE).flatten(1).any(1)
+    return Batch(
+        image, target, torch.arange(4), torch.zeros(4, dtype=torch.long), torch.eye(2, 3).repeat(4, 1, 1), seen
+    )
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

@@ -1,5 +1,7 @@
 """Sampling: a pure function of (seed, step)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,12 @@ def test_a_batch_is_shared_between_annotated_and_unannotated_cases(batch, labell
     sampler = Sampler(CASES, TrainConfig(batch=batch, patch=(16, 16)), {"labelled": 1, "unlabelled": 1}, 0)
     seen = (sampler(0).target != IGNORE).any((1, 2))
     assert seen.tolist() == [True] * labelled + [False] * (batch - labelled)
+
+
+def test_a_sample_is_trusted_where_the_view_does_not_call_its_label_noisy():
+    clean = dataclasses.replace(CASES[0], trusted=True)
+    made = Sampler([clean, CASES[1]], TrainConfig(batch=8, patch=(16, 16)), {"labelled": 1}, 0)(0)
+    assert made.trusted.tolist() == [case == 0 for case in made.case]
 
 
 def test_a_share_without_cases_goes_to_the_others():

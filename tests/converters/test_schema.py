@@ -6,7 +6,8 @@ import pytest
 from acdc_tree import acdc_tree
 
 from converters.convert import convert
-from converters.dataset import Case, DatasetFile
+from converters.dataset import Case
+from converters.description import DatasetFile
 from converters.schema import faults, publish, schemas
 
 DOCS = Path(__file__).parents[2] / "docs" / "schemas"
