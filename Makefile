@@ -42,7 +42,7 @@ table: $(READY) ## fill the README's tables from the committed records
 
 constraints: $(READY) ## write down the versions of the environment
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \
-	  | tr 'A-Z_' 'a-z-' | grep -Ev '^(frugalseg|pip|setuptools|uv|triton|nvidia-[^=]*|cuda-[^=]*)=='; } > constraints.new
+	  | tr 'A-Z_' 'a-z-' | grep -Ev '^(frugalseg|pip|setuptools|wheel|uv|triton|nvidia-[^=]*|cuda-[^=]*)=='; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove caches, not data or runs
