@@ -136,7 +136,7 @@ def _setting(text: str) -> dict[str, Any]:
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value  # a bare word
+        parsed = None if value.strip() == "none" else value  # a bare word; TOML has no word for nothing
     for part in reversed(key.strip().split(".")):
         parsed = {part: parsed}
     return dict(parsed)

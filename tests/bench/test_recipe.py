@@ -52,6 +52,13 @@ def test_flags_stand_over_the_file_and_set_over_both(tmp_path):
     assert made.draw == "ssl4mis"
 
 
+def test_none_takes_a_value_away(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[train.net]\nencoder_weights = "imagenet"\n')
+    assert choose(config=file).train.net.encoder_weights == "imagenet"
+    assert choose(config=file, settings=("train.net.encoder_weights=none",)).train.net.encoder_weights is None
+
+
 def test_tables_are_merged_key_by_key_and_lists_replaced():
     assert merge({"a": {"b": 1, "c": [1, 2]}, "d": 3}, {"a": {"c": [9]}, "e": 4}) == {
         "a": {"b": 1, "c": [9]},

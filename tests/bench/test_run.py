@@ -129,6 +129,22 @@ def test_a_run_that_is_killed_and_started_again_predicts_what_the_undisturbed_on
     assert again.train.segments == 2
 
 
+@pytest.mark.parametrize(
+    ("net", "patch"),
+    [
+        (NetConfig(arch="Unet", encoder="resnet18"), (32, 32)),
+        (NetConfig(arch="FPN", encoder="tu-resnet10t"), (32, 32)),
+        (NetConfig(widths=(4, 8), dropout=(0.0, 0.0)), (8, 16, 16)),
+    ],
+    ids=["smp", "timm", "3d"],
+)
+def test_other_networks_and_volumes_run_too(tiny, tmp_path, net, patch):
+    record = run(plan(recipe(net=net, patch=patch, steps=2, batch=2), tiny, tmp_path), Place())
+    assert record.status == "done"
+    assert record.parameters > 0
+    assert len(record.cases) == 3 * record.predict.items
+
+
 def test_a_failure_leaves_a_record_that_says_so_and_is_tried_again(tiny, tmp_path):
     made = plan(recipe(lr=1e30, steps=20), tiny, tmp_path)
     for number in (1, 2):
