@@ -35,6 +35,18 @@ def fast_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def describe(device: torch.device) -> dict[str, str]:
+    """What a record says of the device: threads, and the GPU with the versions that decide its speed."""
+    told = {"threads": str(torch.get_num_threads())}
+    if device.type == "cuda":
+        told |= {
+            "gpu": torch.cuda.get_device_name(device),
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),
+        }
+    return told
+
+
 @contextlib.contextmanager
 def settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
     """Threads and determinism for the length of a phase; what was set before comes back."""

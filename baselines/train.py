@@ -13,7 +13,7 @@ from baselines.augment import augment
 from baselines.cache import Prepared, counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
-from baselines.device import settings
+from baselines.device import describe, settings
 from baselines.grid import typical_spacing
 from baselines.meter import Meter, Tally, cost
 from baselines.method import Method, find
@@ -40,11 +40,12 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a training left: the model's folder, its cost, its number of learning parameters."""
+    """What a training left: the model's folder, its cost, its number of learning parameters, what it ran on."""
 
     model: Path
     cost: Cost
     parameters: int
+    machine: dict[str, str]
 
 
 class RefusedError(BenchError):
@@ -85,7 +86,8 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
                     raise KeyboardInterrupt
         save_model(method, spec, out)
         learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        return Trained(out, cost(progress.tally, device, config.batch, config.precision), learning)
+        spent = cost(progress.tally, device, config.batch, config.precision)
+        return Trained(out, spent, learning, describe(device))
 
 
 @dataclasses.dataclass(frozen=True)

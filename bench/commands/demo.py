@@ -70,7 +70,8 @@ def _run(dataset: str, protocol: str, out: Path, learning: Learning, seed: int) 
     from baselines.device import pick
     from bench.locate import locate
     from bench.phases import Phases
-    from bench.run import Place, plan, run
+    from bench.plan import plan
+    from bench.run import Place, run
 
     recipe = learning.recipe(dataset, {"protocol": protocol, "seed": seed})
     planned = plan(recipe, locate(dataset, out / "data"), out / "runs")

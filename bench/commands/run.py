@@ -12,7 +12,7 @@ from bench.output import print_json, say
 from bench.phases import Phases
 
 if TYPE_CHECKING:
-    from bench.run import Plan
+    from bench.plan import Plan
     from leaderboards.record import Record
 
 
@@ -73,7 +73,7 @@ class Asked(Learning):
     def plan(self, seed: int) -> "Plan":
         """The recipe on the data it names."""
         from bench.locate import locate
-        from bench.run import plan
+        from bench.plan import plan
         from bench.splits import parse_draw
 
         flags = {

@@ -14,8 +14,9 @@ import torch
 
 from baselines.config import NetConfig, TrainConfig
 from bench.lock import Holder
+from bench.plan import plan
 from bench.recipe import Recipe
-from bench.run import Place, plan, run
+from bench.run import Place, run
 from bench.splits import freeze_default
 from converters.dataset import Dataset
 from converters.errors import BenchError, EnvironmentFault
@@ -113,7 +114,8 @@ def test_a_run_that_is_killed_and_started_again_predicts_what_the_undisturbed_on
     whole = run(plan(asked, tiny, tmp_path / "whole"), Place())
     (tmp_path / "recipe.json").write_bytes(msgspec.json.encode(asked))
     code = (
-        "import sys, msgspec; from pathlib import Path; from bench.recipe import Recipe; from bench.run import *;"
+        "import sys, msgspec; from pathlib import Path; from bench.recipe import Recipe;"
+        "from bench.plan import *; from bench.run import *;"
         "asked = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Recipe);"
         "run(plan(asked, Dataset.load(Path(sys.argv[2])), Path(sys.argv[3])), Place())"
     )

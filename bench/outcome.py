@@ -1,0 +1,87 @@
+"""What became of a run -> its record."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from bench.plan import Plan
+from bench.recipe import Recipe
+from bench.views import budget
+from converters.dataset import Dataset
+from converters.files import digest
+from leaderboards import facts
+from leaderboards.record import CaseScore, Cost, Record
+
+if TYPE_CHECKING:
+    from baselines.train import Trained
+
+Status = Literal["done", "failed", "skipped"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a finished run brings into its record."""
+
+    trained: "Trained"
+    predict: Cost
+    scores: tuple[CaseScore, ...]
+    predictions: dict[str, str]  # case -> digest of its voxels
+
+
+def record(
+    plan: Plan,
+    seen: Dataset | None,
+    *,
+    status: Status,
+    reason: str | None = None,
+    outcome: Outcome | None = None,
+) -> Record:
+    """The record of a run, whatever became of it; `seen` is the view, None where there was none yet."""
+    recipe = plan.recipe
+    digests = {
+        "dataset": plan.dataset.file.bench.content_sha256,
+        "split": digest(plan.split),
+        "recipe": digest(recipe),
+        "code": facts.code_sha256(),
+    }
+    if outcome is not None:
+        each = {f"prediction:{case}": found for case, found in outcome.predictions.items()}
+        digests |= each | {"predictions": digest(each)}
+    if seen is not None:
+        digests["view"] = digest(seen.file)  # content and parent facts; the sidecars hold relative paths
+    return Record(
+        status=status,
+        reason=reason,
+        dataset=plan.dataset.name,
+        split=plan.split.name,
+        protocol=plan.protocol.name,
+        draw=str(recipe.draw),
+        method=recipe.train.method,
+        seed=recipe.seed,
+        fold=recipe.fold,
+        selection=recipe.selection,
+        task=recipe.task,
+        annotator=_annotator(seen),
+        recipe=_plain(recipe),
+        digests=digests,
+        definitions=plan.definitions,
+        code=facts.code_facts(),
+        machine=facts.machine_facts() | (outcome.trained.machine if outcome else {}),
+        budget=budget(seen, plan.dataset) if seen is not None else None,
+        parameters=outcome.trained.parameters if outcome else 0,
+        train=outcome.trained.cost if outcome else None,
+        predict=outcome.predict if outcome else None,
+        cases=outcome.scores if outcome else (),
+    )
+
+
+def _annotator(seen: Dataset | None) -> str:
+    parent = seen.file.bench.parent if seen is not None else None
+    return str(parent.protocol.get("annotator", "")) if parent is not None else ""
+
+
+def _plain(recipe: Recipe) -> dict[str, object]:
+    # Through JSON, so that a record is equal to itself read back: lists, no tuples.
+    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(recipe))
+    return plain

@@ -1,0 +1,51 @@
+"""A recipe tied to the data it will meet: who trains, who tests, and where the run lives."""
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+
+from bench import metrics, protocols, splits
+from bench.recipe import Recipe
+from converters.dataset import Case, Dataset, Split
+from converters.files import digest
+from leaderboards.record import FORMAT
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A recipe tied to the data it will meet: what `--dry-run` prints and `run` carries out."""
+
+    recipe: Recipe
+    dataset: Dataset
+    split: Split
+    protocol: protocols.Protocol
+    folder: Path
+
+    @property
+    def test(self) -> tuple[Case, ...]:
+        """Cases that are predicted and scored."""
+        return tuple(case for case in self.dataset.only(self.split.test).cases if case.label is not None)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Versions of everything a number's meaning hangs on."""
+        return {
+            "protocol": f"{self.protocol.name}:v{self.protocol.version}",
+            "metrics": metrics.version(),
+            "record": str(FORMAT),
+        }
+
+
+def plan(recipe: Recipe, dataset: Dataset, runs: Path) -> Plan:
+    """Resolve split and protocol and name the run folder; nothing is written.
+
+    The folder's digest covers the recipe, the dataset's content, the split, and the protocol and metric versions.
+    """
+    split = splits.resolve(dataset, recipe.split_name)
+    protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
+    recipe = msgspec.structs.replace(recipe, protocol=protocol.name)  # `noisy` is `noisy50`: one run, one folder
+    made = Plan(recipe, dataset, split, protocol, runs)
+    identity = digest([recipe, dataset.file.bench.content_sha256, split, made.definitions])[:12]
+    folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
+    return dataclasses.replace(made, folder=folder)
