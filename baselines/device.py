@@ -42,7 +42,6 @@ def describe(device: torch.device) -> dict[str, str]:
         told |= {
             "gpu": torch.cuda.get_device_name(device),
             "cuda": str(torch.version.cuda),
-            "cudnn": str(torch.backends.cudnn.version()),
         }
     return told
 
