@@ -45,7 +45,7 @@ class Method(nn.Module):
         """What follows an optimiser step, such as moving a teacher; state lives in buffers and parameters."""
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """Optimiser groups: every parameter that learns."""
+        """Optimiser groups: every parameter that learns; a group may have its own `lr` and `clip`."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     @classmethod

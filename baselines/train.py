@@ -124,12 +124,12 @@ class _Loop:
 
     def _update(self, total: torch.Tensor, step: int) -> None:
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * _schedule(step, config)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
-        if config.clip:
-            torch.nn.utils.clip_grad_norm_([p for p in self.method.parameters() if p.requires_grad], config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * _schedule(step, config)
+            if group["clip"]:
+                torch.nn.utils.clip_grad_norm_(group["params"], group["clip"])
         self.optimizer.step()
         self.method.after_step(step)
 
@@ -166,7 +166,8 @@ def _spec(view: Dataset, config: TrainConfig, seed: int) -> ModelSpec:
 
 
 def _optimizer(method: Method, config: TrainConfig) -> torch.optim.Optimizer:
-    groups = method.parameter_groups()
+    groups = [{"lr": config.lr, "clip": config.clip, **group} for group in method.parameter_groups()]
+    groups = [{**group, "base_lr": group["lr"]} for group in groups]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)

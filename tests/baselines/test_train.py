@@ -109,6 +109,31 @@ def test_volumes_are_learnt_from_too(partly, small, tmp_path):
     assert trained.cost.items == 12
 
 
+def test_a_group_of_parameters_may_have_its_own_rate(partly, small, tmp_path):
+    from safetensors.torch import load_file
+
+    plugin = tmp_path / "halves.py"
+    plugin.write_text(
+        "from baselines.methods.supervised import Supervised as Parent\n"
+        "class Halves(Parent):\n"
+        "    def parameter_groups(self):\n"
+        "        head = list(self.net.body.decoder.head.parameters())\n"
+        "        rest = [p for p in self.net.parameters() if all(p is not h for h in head)]\n"
+        "        return [{'params': head, 'lr': 0.0, 'clip': 1.0}, {'params': rest}]\n"
+    )
+    config = small(method="halves", optimizer="adamw", weight_decay=0.0)
+    saved = [load_file(_train(partly, config, tmp_path, plugin, steps) / "model.safetensors") for steps in (1, 4)]
+    still = {name for name, value in saved[0].items() if torch.equal(value, saved[1][name])}
+    assert {name for name in still if "head" in name} == {name for name in saved[0] if "head" in name}
+    assert not any(name.endswith("conv.weight") for name in still)
+
+
+def _train(view, config, folder, plugin, steps):
+    out = folder / f"{steps}"
+    train(view, msgspec.structs.replace(config, steps=steps), out, Setting(plugin=plugin))
+    return out
+
+
 def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_cases(partly, small, tmp_path):
     with pytest.raises(BenchError, match="at step 10") as caught:
         train(partly, small(lr=1e30, steps=20), tmp_path, Setting())
