@@ -48,14 +48,15 @@ class MeanTeacher(Method):
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Terms `ce`, `dice`, `consistency`."""
         logits = self.logits(batch.image)
-        pool = ~batch.annotated if not batch.annotated.all() else batch.annotated
+        pool = batch.annotated if batch.annotated.all() else ~batch.annotated
+        image = batch.image[pool]
         with torch.no_grad():
-            noise = (torch.randn_like(batch.image) * self.noise).clamp(-2 * self.noise, 2 * self.noise)
-            teacher = self.teacher(batch.image + noise)[0].softmax(1)
+            noise = (torch.randn_like(image) * self.noise).clamp(-2 * self.noise, 2 * self.noise)
+            teacher = self.teacher(image + noise)[0].softmax(1)
         return {
             "ce": 0.5 * cross_entropy(logits, batch.target),
             "dice": 0.5 * soft_dice(logits, batch.target),
-            "consistency": self.weight * ramp_up(progress) * mean_squared(logits[pool].softmax(1), teacher[pool]),
+            "consistency": self.weight * ramp_up(progress) * mean_squared(logits[pool].softmax(1), teacher),
         }
 
     @torch.no_grad()
