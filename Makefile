@@ -4,6 +4,7 @@ VENV ?= .venv
 UV ?= $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+comma := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check oracles speed table constraints clean
@@ -30,11 +31,11 @@ check: $(READY) ## format, lint, types, floors
 	$(BIN)/lint-imports
 
 oracles: $(READY) ## compare with nnU-Net, MONAI, MedPy and dcm2niix (installs them: about 1 GB)
-	$(call install,.[dev,oracles])
+	$(call install,.[dev$(comma)oracles])
 	$(BIN)/pytest -rs -v tests/oracles
 
 speed: $(READY) ## time us against the peers, side by side (installs them)
-	$(call install,.[dev,peers])
+	$(call install,.[dev$(comma)peers])
 	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group tests/speed
 
 table: $(READY) ## fill the README's tables from the committed records
