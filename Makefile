@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed table constraints clean
+.PHONY: help setup demo test check oracles speed table schemas constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -40,6 +40,9 @@ speed: $(READY) ## time us against the peers, side by side (installs them)
 
 table: $(READY) ## fill the README's tables from the committed records
 	$(BIN)/bench table leaderboards/results --readme README.md
+
+schemas: $(READY) ## write docs/schemas from the types
+	$(BIN)/python -c "from pathlib import Path; from bench.schemas import publish; publish(Path('docs/schemas'))"
 
 constraints: $(READY) ## write down the versions of the environment
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \

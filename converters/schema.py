@@ -1,4 +1,4 @@
-"""The types of `dataset.py` against JSON files: every fault at once, with its line; and as published JSON Schemas."""
+"""The types of the format against JSON files: every fault at once, with its line."""
 
 import re
 from pathlib import Path
@@ -6,28 +6,9 @@ from typing import Any
 
 import msgspec
 
-from converters.dataset import Case, Split
-from converters.description import DatasetFile
-from converters.files import Strict, write_bytes
+from converters.files import Strict
 
-PUBLISHED: dict[str, type[Strict]] = {"dataset": DatasetFile, "case": Case, "split": Split}
 _MARK = b"\xef\xbb\xbf"
-
-
-def schemas() -> dict[str, bytes]:
-    """File name -> JSON Schema (draft 2020-12) of each kind of JSON file in a dataset folder, as in docs/schemas."""
-    found = {}
-    for name, kind in PUBLISHED.items():
-        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
-        encoded = msgspec.json.encode(schema, order="sorted")
-        found[f"{name}.schema.json"] = msgspec.json.format(encoded, indent=2) + b"\n"
-    return found
-
-
-def publish(folder: Path) -> None:
-    """Write the schemas; docs/schemas is kept equal to them by a test."""
-    for name, data in schemas().items():
-        write_bytes(folder / name, data)
 
 
 def faults(path: Path, kind: type[Strict]) -> list[str]:
