@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def run(plan: Plan, place: Place) -> Record:
     with locked(plan.folder):
         if done.is_file():
             return Record.load(done)
+        _sweep(plan.folder)
         try:
             outcome = _carry_out(plan, place)
         except Exception as error:
@@ -42,6 +44,12 @@ def run(plan: Plan, place: Place) -> Record:
             raise
         outcome.save(done)
         return outcome
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what a process that was killed had not finished writing."""
+    for leftover in list(folder.rglob(".*.tmp")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def _carry_out(plan: Plan, place: Place) -> Record:

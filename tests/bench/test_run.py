@@ -191,6 +191,15 @@ def test_a_run_that_another_process_is_at_is_refused(tiny, tmp_path):
     assert not (made.folder / "lock.json").exists()
 
 
+def test_what_a_killed_process_had_not_finished_is_swept_away(tiny, tmp_path):
+    made = plan(recipe(), tiny, tmp_path)
+    (made.folder / ".view.123.tmp" / "labelsTr").mkdir(parents=True)
+    (made.folder / "model").mkdir()
+    (made.folder / "model" / ".checkpoint.pt.123.tmp").write_bytes(b"half")
+    run(made, Place())
+    assert list(made.folder.rglob(".*")) == []
+
+
 def test_an_interrupted_run_leaves_no_lock(tiny, tmp_path):
     made = plan(recipe(), tiny, tmp_path)
 
