@@ -133,7 +133,7 @@ def test_version_is_the_packages(bench):
 
 
 def _pressed_until_it_ends(process: subprocess.Popen[str]) -> str:
-    """What it says on stderr. Once in 110 tries the first interrupt was lost: a person presses again."""
+    """What it says on stderr. The first interrupt was lost once, and not again in 110 tries: a person presses again."""
     for _ in range(12):
         process.send_signal(signal.SIGINT)
         try:
