@@ -16,7 +16,7 @@ from baselines.config import TrainConfig
 from baselines.device import describe, settings
 from baselines.grid import typical_spacing
 from baselines.meter import Meter, Tally, cost
-from baselines.method import Method, find
+from baselines.method import Method
 from baselines.model import ModelSpec, make_method, save_model
 from baselines.nets import NetSpec
 from baselines.sampler import Sampler, prefetch
@@ -72,7 +72,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         progress = found or Progress(step=0, recipe=run, tally=Tally())
         meter = Meter(device, progress.tally)
         cases = list(prepare(view, config)) if progress.step < config.steps else []
-        if cases and (reason := find(config.method, setting.plugin).refuses(len(config.patch), *counts(cases))):
+        if cases and (reason := method.refuses(len(config.patch), *counts(cases))):
             raise RefusedError(f"{config.method} is skipped: {reason}")
         loop = _Loop(method, optimizer, cases, config, setting)
         with interruptible() as asked:
@@ -113,9 +113,12 @@ class _Loop:
                 terms = self.method(batch, step / config.steps)
                 total = torch.stack(list(terms.values())).sum()
                 self._update(total, step)
-                if step % LOG_EVERY == 0 or step + 1 == config.steps:
-                    values = {name: float(value.detach()) for name, value in terms.items()}
+                last = step + 1 == config.steps
+                if step % LOG_EVERY == 0 or last or (step + 1) % config.checkpoint_every == 0:
+                    # Before each checkpoint too: one with infinite weights would be the end of every later try.
                     self._refuse_infinite(float(total.detach()), step, samples.case.tolist())
+                if step % LOG_EVERY == 0 or last:
+                    values = {name: float(value.detach()) for name, value in terms.items()}
                     lines.write(msgspec.json.encode({"step": step, **values}) + b"\n")
                     lines.flush()
                 if self.setting.progress is not None:

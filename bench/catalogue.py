@@ -53,8 +53,9 @@ def protocols() -> Iterator[Entry]:
 def datasets(data: Path) -> Iterator[Entry]:
     """Datasets with a recipe, and the folders under the data root; `facts["here"]` says which are ready."""
     from bench import recipe
+    from bench.locate import converted
 
-    folders = {folder.name: folder for folder in _folders(data)}
+    folders = {folder.name: folder for folder in converted(data)}
     aliases: dict[str, list[str]] = {}
     for typed in recipe.names():
         aliases.setdefault(recipe.dataset_name(typed), []).append(typed)
@@ -63,10 +64,6 @@ def datasets(data: Path) -> Iterator[Entry]:
         entry = _dataset(name, folders.get(name), {"here": name in folders, "also": also})
         entry.about = f"also {', '.join(also)}: {entry.about}" if also else entry.about
         yield entry
-
-
-def _folders(data: Path) -> list[Path]:
-    return [path.parent for path in data.glob("*/dataset.json")]
 
 
 def _dataset(name: str, folder: Path | None, facts: dict[str, object]) -> Entry:

@@ -19,13 +19,13 @@ def locate(typed: str, data: Path) -> Dataset:
         return Dataset.load(data / name)
     bare = typed.removeprefix(recipe.PHANTOM)
     if bare not in recipe.names():
-        raise unknown_name("dataset", typed, {*recipe.names(), *converted(data)})
+        raise unknown_name("dataset", typed, {*recipe.names(), *(folder.name for folder in converted(data))})
     raise BenchError(f"there is no {name} in '{data}'", where=data, mend=_how_to(typed, name, data))
 
 
-def converted(data: Path) -> list[str]:
-    """Names of the datasets in a data folder."""
-    return sorted(path.parent.name for path in data.glob("*/dataset.json"))
+def converted(data: Path) -> list[Path]:
+    """The dataset folders in a data folder, in order of name."""
+    return sorted(path.parent for path in data.glob("*/dataset.json"))
 
 
 def _how_to(typed: str, name: str, data: Path) -> str:

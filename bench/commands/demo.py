@@ -8,12 +8,13 @@ import click
 from bench.learning import Learning
 from bench.options import JSON
 from bench.output import say
+from bench.recipe import PHANTOM
 from converters.errors import BenchError
 
 if TYPE_CHECKING:
     from leaderboards.record import Record
 
-SOURCES = {"acdc": ("phantom-acdc",), "chaos": ("phantom-chaos",)}
+SOURCES = ("acdc", "chaos")
 PROTOCOLS = ("full", "semi10", "scribble", "noisy")
 
 
@@ -34,9 +35,8 @@ def command(out: Path, cases: int, seed: int, settings: tuple[str, ...], as_json
     for source in SOURCES:
         _data(source, out, cases, seed)
     records = [
-        _run(dataset, protocol, out, Learning(settings=settings), seed)
-        for datasets in SOURCES.values()
-        for dataset in datasets
+        _run(f"{PHANTOM}{source}", protocol, out, Learning(settings=settings), seed)
+        for source in SOURCES
         for protocol in PROTOCOLS
     ]
     show(rows(records)[0], "json" if as_json else "terminal", per_label=False)

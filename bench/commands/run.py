@@ -98,7 +98,9 @@ def _run(plan: "Plan", asked: Asked) -> "Record":
     say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
     with Phases() as phases:
         record = run(plan, Place(pick(asked.device), asked.plugin, phases.tell))
-    for notice in notices(Dataset.load(plan.folder / "view")):
+    view = plan.folder / "view"
+    # A finished run needs its view no longer: it may have been removed to save space.
+    for notice in notices(Dataset.load(view)) if view.is_dir() else ():
         say(notice)
     return record
 

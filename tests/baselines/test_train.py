@@ -136,9 +136,15 @@ def _train(view, config, folder, plugin, steps):
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_cases(partly, small, tmp_path):
     with pytest.raises(BenchError, match="at step 10") as caught:
-        train(partly, small(lr=1e30, steps=20), tmp_path, Setting())
+        train(partly, small(lr=1e30, steps=20, checkpoint_every=20), tmp_path, Setting())
     assert "s0" in caught.value.where
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_no_checkpoint_is_made_of_weights_that_are_no_numbers(partly, small, tmp_path):
+    with pytest.raises(BenchError, match="at step 3"):
+        train(partly, small(lr=1e30, steps=20, checkpoint_every=4), tmp_path, Setting())
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_a_view_without_annotation_is_refused_not_failed(partly, small, tmp_path):

@@ -1,6 +1,7 @@
 """`bench run`, `train`, `predict` and `view` as typed."""
 
 import json
+import shutil
 
 import pytest
 from tiny import tiny_dataset
@@ -51,6 +52,14 @@ def test_a_run_ends_with_its_row(data, capsys):
     assert "supervised" in out
     assert "Dice" in out
     assert "record.json" in err
+
+
+def test_a_finished_run_can_be_asked_for_again_when_its_view_is_gone(data, capsys):
+    assert run(data) == 0
+    (view,) = (data.parent / "runs").rglob("view")
+    shutil.rmtree(view)
+    assert run(data) == 0
+    assert "record.json" in capsys.readouterr().err
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(data, capsys):
