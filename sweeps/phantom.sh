@@ -1,10 +1,23 @@
 #!/usr/bin/env bash
-# The phantom tables of the README: full against semi10 over three seeds on made-up patients.
+# The expected records of the phantoms: five seeds of everything, in float32 on one thread, so that a processor with
+# bfloat16 or more cores does nothing else. `bench compare` learns from them how far seeds lie apart.
+#   sweeps/phantom.sh             both phantoms: 80 runs, each about 20 seconds of one core
+#   sweeps/phantom.sh chaos       one of them; two calls at once, one for each, fill two cores
+#   SEEDS=0,1,2 WHAT="full noisy:gce" sweeps/phantom.sh acdc
+# Data and runs lie in the folder it is called from. Done runs are skipped, interrupted ones continue.
 set -euo pipefail
-for source in acdc chaos; do
-  [ -d "raw/$source" ] || bench phantom "$source" "raw/$source" --cases 20 --seed 0
-  bench convert "$source" "raw/$source" data
-  for protocol in full semi10 scribble noisy; do
-    bench run --dataset "phantom-$source" --protocol "$protocol" --device cpu --seed 0,1,2
+for source in ${@:-acdc chaos}; do
+  raw="raw/$source-20-0"
+  if [ ! -d "$raw" ]; then
+    rm -rf "$raw.part"
+    bench phantom "$source" "$raw.part" --cases 20 --seed 0
+    mv "$raw.part" "$raw"
+  fi
+  bench convert "$source" "$raw" data
+  for what in ${WHAT:-full semi10 scribble noisy semi25 semi50 semi10:mean_teacher noisy:gce}; do
+    method=supervised
+    [ "$what" = "${what#*:}" ] || method=${what#*:}
+    bench run --dataset "phantom-$source" --protocol "${what%%:*}" --method "$method" --seed "${SEEDS:-0,1,2,3,4}" \
+      --device cpu --set train.precision=fp32 --set train.threads=1
   done
 done
