@@ -21,20 +21,36 @@ def surface_distances(reference: Mask, prediction: Mask, spacing: Sequence[float
     Exact: integer index differences times spacing, in float64. A border voxel that both masks share is at distance 0
     and asks for no search; in a fair segmentation these are more than half.
     """
+    return between(border(reference), border(prediction), spacing)
+
+
+def between(border_g: Mask, border_p: Mask, spacing: Sequence[float]) -> tuple[Distances, Distances]:
+    """As `surface_distances`, for borders by any other rule."""
     mm = np.asarray(spacing, dtype=np.float64)
-    border_g, border_p = border(reference), border(prediction)
     return _directed(border_g, border_p, mm), _directed(border_p, border_g, mm)
+
+
+def nearest(border: Mask, other: Mask, spacing: Sequence[float]) -> Distances:
+    """Distance in mm from each voxel of one border to the nearest of the other, in row order of the array."""
+    found = np.zeros(np.count_nonzero(border))
+    apart = border & ~other
+    found[apart[border]] = _nearest(_points(apart), other, np.asarray(spacing, dtype=np.float64))
+    return found
 
 
 def _directed(border: Mask, other: Mask, mm: Distances) -> Distances:
     found = np.zeros(np.count_nonzero(border))
-    apart = _points(border & ~other)
-    nearest = _walk(apart, other, mm)
-    far = np.isinf(nearest)
-    if far.any():
-        nearest[far] = _search(apart[far], _points(other), mm)
-    found[: len(nearest)] = nearest
+    apart = _nearest(_points(border & ~other), other, mm)
+    found[: len(apart)] = apart
     found.sort()
+    return found
+
+
+def _nearest(points: Points, other: Mask, mm: Distances) -> Distances:
+    found = _walk(points, other, mm)
+    far = np.isinf(found)
+    if far.any():
+        found[far] = _search(points[far], _points(other), mm)
     return found
 
 
