@@ -187,7 +187,11 @@ def fill(text: str, rows: Sequence[Row]) -> str:
 def csv_text(rows: Sequence[Row]) -> str:
     """One line per row and label, all statistics in full precision; a name never starts a formula."""
     definitions = sorted({definition for row in rows for definition in row.macro})
-    facts = [name for name in Row.__struct_fields__ if name not in {"section", "macro", "labels", "runs", "method"}]
+    facts = [
+        name
+        for name in Row.__struct_fields__
+        if name not in {"section", "macro", "labels", "runs", "method", "intervals", "standings"}
+    ]
     where = [name for name in type(rows[0].section).__struct_fields__ if name != "definitions"] if rows else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -26,6 +26,16 @@ class Summary(Strict):
     n: int  # subjects with a value
 
 
+class Interval(Strict):
+    """95 % interval of a macro mean, patients and seeds crossed."""
+
+    mean: float
+    low: float
+    high: float
+    df: float | None  # Satterthwaite; None where nothing varies
+    seeds: bool  # False: a single seed, so the interval holds patients alone
+
+
 def short(definition: str) -> str:
     """`hd95` of `hd95:c6-bg-max:v1`, `nsd@2mm` of `nsd@2mm:c6-bg-pooled:v1`."""
     return definition.partition(":")[0]

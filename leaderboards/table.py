@@ -3,12 +3,16 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from converters.files import Strict, digest
 from leaderboards.record import CaseScore, Cost, Record
-from leaderboards.summary import HEADLINE, Summary, family, short, summarise
+from leaderboards.standing import Standing
+from leaderboards.summary import HEADLINE, Interval, Summary, family, short, summarise
 
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
+_UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
 
 class Section(Strict):
@@ -54,6 +58,15 @@ class Section(Strict):
         return (*data, self.task, self.fold, versions)
 
 
+class Group(NamedTuple):
+    """Repeats (seeds, draws) of one method with one recipe in one section."""
+
+    section: Section
+    method: str
+    variant: str  # what its recipe has different from other groups of the method in this section
+    records: tuple[Record, ...]  # by seed and draw
+
+
 class Row(Strict):
     """One line of a table: a method with one recipe, in one section."""
 
@@ -76,16 +89,27 @@ class Row(Strict):
     parameters: int
     machine: str
     runs: tuple[str, ...]  # record ids, so that a number can be traced
+    verified: int  # the lowest verification level over its records: 0, 1 or 2
+    intervals: dict[str, Interval]  # definition id -> of the macro mean; not where there is but one patient
+    standings: dict[str, Standing]  # Dice and the NSD of largest tolerance; empty where the row is alone
 
 
-def rows(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
-    """Rows in the order of the tables, best Dice first in each section; and a sentence for each record left out."""
+def rows(records: Iterable[Record], verified: Mapping[str, int] = _UNVERIFIED) -> tuple[list[Row], list[str]]:
+    """Rows in the order of the tables, best Dice first in each section; and a sentence for each record left out.
+
+    `verified`: record id -> level of verification, 0 where it is not there.
+    """
+    found, problems = groups(records)
+    return sorted((_row(group, verified) for group in found), key=_order), problems
+
+
+def groups(records: Iterable[Record]) -> tuple[list[Group], list[str]]:
+    """What a row is made of, before it is summed up; and a sentence for each record left out."""
     problems: list[str] = []
     sections: dict[str, list[Record]] = defaultdict(list)
     for record in _complete(records, problems):
         sections[digest([Section.of(record), record.method])].append(record)
-    made = [row for members in sections.values() for row in _method_rows(members, problems)]
-    return sorted(made, key=_order), problems
+    return [group for key in sorted(sections) for group in _method_groups(sections[key], problems)], problems
 
 
 def _order(row: Row) -> tuple[object, ...]:
@@ -128,19 +152,23 @@ def _name(record: Record) -> str:
     return f"{record.method} on {record.dataset} {record.protocol}, {run}"
 
 
-def _method_rows(members: Sequence[Record], problems: list[str]) -> list[Row]:
-    """The rows of one method in one section: one per recipe."""
+def _method_groups(members: Sequence[Record], problems: list[str]) -> list[Group]:
+    """The groups of one method in one section: one per recipe."""
     recipes: dict[str, dict[str, object]] = {}
-    groups: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
+    found: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
     for record in sorted(members, key=Record.id):
         recipe = {key: value for key, value in _flat(record.recipe).items() if key not in _REPEATED}
         key = digest(recipe)
         recipes[key] = recipe
-        first = groups[key].setdefault((record.seed, record.draw), record)
+        first = found[key].setdefault((record.seed, record.draw), record)
         if first is not record:
             problems.append(f"{_name(record)}: the same run as record {first.id()[:12]}; counted once")
     variants = _variants(recipes)
-    return [_row([group[repeat] for repeat in sorted(group)], variants[key]) for key, group in groups.items()]
+    section, method = Section.of(members[0]), members[0].method
+    return [
+        Group(section, method, variants[key], tuple(found[key][repeat] for repeat in sorted(found[key])))
+        for key in sorted(found)
+    ]
 
 
 def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -159,7 +187,8 @@ def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     return {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
 
 
-def _row(records: Sequence[Record], variant: str) -> Row:
+def _row(group: Group, verified: Mapping[str, int]) -> Row:
+    records = group.records
     repeats = [record.cases for record in records]
     scores = [score for cases in repeats for score in cases]
     definitions = sorted({definition for score in scores for definition in score.metrics})
@@ -167,9 +196,9 @@ def _row(records: Sequence[Record], variant: str) -> Row:
     trained = [record.train for record in records if record.train]
     predicted = [record.predict for record in records if record.predict]
     return Row(
-        section=Section.of(records[0]),
-        method=records[0].method,
-        variant=variant,
+        section=group.section,
+        method=group.method,
+        variant=group.variant,
         seeds=len({record.seed for record in records}),
         draws=len({record.draw for record in records}),
         subjects=len({score.subject for score in scores}),
@@ -190,7 +219,10 @@ def _row(records: Sequence[Record], variant: str) -> Row:
         ),
         parameters=records[0].parameters,
         machine=", ".join(sorted({_machine(record) for record in records})),
-        runs=tuple(sorted(record.id() for record in records)),
+        runs=(runs := tuple(sorted(record.id() for record in records))),
+        verified=min(verified.get(run, 0) for run in runs),
+        intervals={},
+        standings={},
     )
 
 
