@@ -7,10 +7,10 @@
 # Data and runs lie in the folder it is called from. Done runs are skipped, interrupted ones continue.
 set -euo pipefail
 for source in ${@:-acdc chaos}; do
-  raw="raw/$source-20-0"
+  raw="raw/$source-40-0" # forty patients: eight of them test, enough for a paired test
   if [ ! -d "$raw" ]; then
     rm -rf "$raw.part"
-    bench phantom "$source" "$raw.part" --cases 20 --seed 0
+    bench phantom "$source" "$raw.part" --cases 40 --seed 0
     mv "$raw.part" "$raw"
   fi
   bench convert "$source" "$raw" data
