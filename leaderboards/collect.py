@@ -3,15 +3,26 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from converters.errors import BenchError
 from converters.files import natural_key
-from leaderboards.record import CaseScore, Record
+from leaderboards import verification
+from leaderboards.record import Record
+from leaderboards.rules import faults
 
 RESULTS = ("leaderboards", "results")  # the committed records: there, every JSON file is one
 
 
-def load(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
+class Collected(NamedTuple):
+    """What can stand in tables, what cannot, and how far each record was verified."""
+
+    records: list[Record]
+    problems: list[str]  # a sentence for every file that is left out, or that says something nobody can believe
+    verified: dict[str, int]  # record id -> level; 0 where nobody verified it
+
+
+def load(paths: Sequence[Path]) -> Collected:
     """The records that can be trusted, and one sentence about every file that cannot.
 
     A folder stands for every `record.json` below it, and for every `*.json` below `leaderboards/results`.
@@ -19,29 +30,52 @@ def load(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
     Raises:
         BenchError: a path does not exist.
     """
-    records: list[Record] = []
-    problems: list[str] = []
+    found = Collected([], [], {})
     seen: dict[str, Path] = {}
-    for file in _files(paths):
+    for file in files(paths):
         try:
             record = Record.load(file)
         except (BenchError, OSError) as error:
-            problems.append(f"{file}: {str(error).partition(chr(10))[0]}; left out")
+            found.problems.append(f"{file}: {_line(error)}; left out")
             continue
-        if found := faults(record):
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            problems.append(f"{file}: {found[0]}{more}; left out")
-        elif record.status != "done":
-            problems.append(f"{file}: {record.method} on {record.dataset}, {record.status}: {record.reason}")
-        elif (run := record.id()) in seen:
-            problems.append(f"{file}: the same record as {seen[run]}; counted once")
-        else:
-            seen[run] = file
-            records.append(record)
-    return records, problems
+        if told := _problem(record, file, seen):
+            found.problems.append(told)
+            continue
+        seen[record.id()] = file
+        found.records.append(record)
+        found.verified[record.id()] = _level(file, record, found.problems)
+    return found
 
 
-def _files(paths: Iterable[Path]) -> list[Path]:
+def _problem(record: Record, file: Path, seen: dict[str, Path]) -> str | None:
+    if record.status != "done":
+        return f"{file}: {record.method} on {record.dataset}, {record.status}: {record.reason}"
+    if wrong := faults(record):
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        return f"{file}: {wrong[0]}{more}; left out"
+    if (run := record.id()) in seen:
+        return f"{file}: the same record as {seen[run]}; counted once"
+    return None
+
+
+def _level(file: Path, record: Record, problems: list[str]) -> int:
+    try:
+        return verification.level(file, record)
+    except (BenchError, OSError) as error:
+        problems.append(f"{verification.beside(file)}: {_line(error)}; not counted as verified")
+        return verification.RULES
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def files(paths: Iterable[Path]) -> list[Path]:
+    """Every file that should be a record, in natural order.
+
+    Raises:
+        BenchError: a path does not exist.
+    """
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
@@ -52,44 +86,13 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    files = []
+    found = []
     for root, _, names in os.walk(folder):
         parts = Path(root).resolve().parts
         committed = any(parts[i : i + 2] == RESULTS for i in range(len(parts)))
-        files += [
-            Path(root) / name for name in names if name == "record.json" or (committed and name.endswith(".json"))
-        ]
-    return files
+        found += [Path(root) / name for name in names if name == "record.json" or (committed and _is_record(name))]
+    return found
 
 
-def faults(record: Record) -> list[str]:
-    """What a record contradicts itself in: edited by hand, cut, or written by something else."""
-    found = []
-    if record.status == "done" and not record.cases:
-        found.append("status done, but not one scored case")
-    twice = len(record.cases) - len({(score.case, score.label) for score in record.cases})
-    if twice:
-        found.append(f"{twice} case and label pairs stand in it twice")
-    told = ((score, _contradiction(score)) for score in record.cases)
-    return found + [f"case {score.case}, {score.label}: {sentence}" for score, sentence in told if sentence]
-
-
-def _contradiction(score: CaseScore) -> str | None:
-    tp, fp, fn = score.tp, score.fp, score.fn
-    if min(tp, fp, fn, score.ignored) < 0 or score.diagonal_mm <= 0:
-        return "a negative count, or no image diagonal"
-    fits = {
-        "ok": tp + fp > 0 and tp + fn > 0,
-        "both_empty": tp + fp + fn == 0,
-        "missed": tp + fp == 0 and fn > 0,
-        "false": tp + fn == 0 and fp > 0,
-        "invalid": True,
-    }
-    if not fits[score.status]:
-        return f"status '{score.status}' does not fit tp {tp}, fp {fp}, fn {fn}"
-    for definition, value in score.metrics.items():
-        if definition.startswith("dice:") and value is not None and score.status == "ok":
-            expected = 2 * tp / (2 * tp + fp + fn)
-            if abs(value - expected) > 1e-9:
-                return f"Dice {value:.6f} is not {expected:.6f}, which its counts give"
-    return None
+def _is_record(name: str) -> bool:
+    return name.endswith(".json") and not name.endswith(f".{verification.ENDING}") and name != verification.ENDING

@@ -37,7 +37,7 @@ def command(
     target = readme or out
     if check and target is None:
         raise UsageError("--check compares a file", mend="add --readme FILE or --out FILE")
-    records, problems = load(runs or (Path("runs"),))
+    records, problems, _ = load(runs or (Path("runs"),))
     made, left_out = rows(records)
     for problem in (*problems, *left_out):
         say(problem)

@@ -24,7 +24,7 @@ def test_the_demo_ends_with_a_table_of_eight_runs_and_a_second_one_repeats_nothi
         }
         stamps.append([path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.json"))])
     assert stamps[0] == stamps[1]
-    records, problems = load([tmp_path / "runs"])
+    records, problems, _ = load([tmp_path / "runs"])
     assert problems == []
     assert len(records) == 8
     assert all(record.dataset.startswith("phantom-") for record in records)

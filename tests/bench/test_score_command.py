@@ -80,7 +80,7 @@ def test_a_method_gets_a_record_that_the_table_ranks(hearts, predictions, tmp_pa
     assert record.digests[f"prediction:{record.cases[0].case}"] == hearts.case(record.cases[0].case).label.data_sha256
     assert record.train is None and record.code["numpy"] and record.machine["cpu"]
     assert str(tmp_path) not in (tmp_path / "out" / "record.json").read_text()
-    records, problems = load([tmp_path / "out"])
+    records, problems, _ = load([tmp_path / "out"])
     (row,), left_out = rows(records)
     assert (problems, left_out) == ([], [])
     assert row.macro["dice:v1"].mean == 1.0 and row.subjects == 2

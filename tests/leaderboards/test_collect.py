@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from converters.errors import BenchError
-from leaderboards.collect import faults, load
+from leaderboards.collect import load
+from leaderboards.rules import faults
 
 
 @pytest.fixture
@@ -19,13 +20,13 @@ def runs(tmp_path, make):
 def test_records_are_found_in_the_tree_and_in_results_and_nothing_else(runs, make):
     (runs / "a" / "config.json").write_text("{}")
     make(seed=1).save(runs.parent / "leaderboards" / "results" / "acdc" / "one.json")
-    records, problems = load([runs, runs.parent / "leaderboards"])
+    records, problems, _ = load([runs, runs.parent / "leaderboards"])
     assert [record.seed for record in records] == [1, 0]
     assert problems == []
 
 
 def test_a_file_may_be_named_itself(runs):
-    records, _ = load([runs / "a" / "record.json", runs])
+    records, *_ = load([runs / "a" / "record.json", runs])
     assert len(records) == 1
 
 
@@ -56,7 +57,7 @@ def broken(record, change):
 def test_a_broken_record_is_named_and_the_others_are_read(runs, make, text, said):
     (runs / "b").mkdir()
     (runs / "b" / "record.json").write_text(text(make()))
-    records, problems = load([runs])
+    records, problems, _ = load([runs])
     assert len(records) == 1
     assert len(problems) == 1
     assert said in problems[0] and "b/record.json" in problems[0] and problems[0].endswith("left out")
@@ -64,14 +65,14 @@ def test_a_broken_record_is_named_and_the_others_are_read(runs, make, text, said
 
 def test_a_copy_counts_once_and_is_named(runs, make):
     make().save(runs / "b" / "record.json")
-    records, problems = load([runs])
+    records, problems, _ = load([runs])
     assert len(records) == 1
     assert "the same record as" in problems[0] and "b/record.json" in problems[0]
 
 
 def test_a_refused_run_says_why(runs, make):
     make((), status="skipped", reason="needs 3D").save(runs / "b" / "record.json")
-    records, problems = load([runs])
+    records, problems, _ = load([runs])
     assert len(records) == 1
     assert problems[0].endswith("skipped: needs 3D")
 

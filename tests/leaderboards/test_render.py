@@ -152,7 +152,7 @@ def test_a_block_without_records_or_a_text_without_blocks_is_an_error(make):
 
 def test_records_of_every_format_are_read_and_give_the_table_they_gave():
     for path in sorted(GOLDEN.glob("record-*.json")):
-        records, problems = load([path])
+        records, problems, _ = load([path])
         assert problems == []
         assert (
             markdown(rows(records)[0])

@@ -1,0 +1,294 @@
+"""The rules a record must keep, each with an id, a sentence and a check: `docs/submit.md` lists them."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from converters.files import digest
+from leaderboards.record import CaseScore, Record
+from leaderboards.summary import DISTANCES, OVERLAPS, family
+
+Found = Iterator[str]  # one sentence for each breach
+Check = Callable[[Record], Found]
+FOREIGN = {"predictions": "foreign"}  # the recipe of predictions that somebody else made
+EVIDENCE = ("dataset", "split", "code", "predictions")  # digests without which nothing can be scored again
+PREDICTION = "prediction:"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ROUNDING = 1e-9
+_VOLUMES: dict[str, Callable[[CaseScore], int]] = {
+    "volume_reference_ml:v1": lambda score: score.tp + score.fn,
+    "volume_prediction_ml:v1": lambda score: score.tp + score.fp,
+    "volume_false_ml:v1": lambda score: score.fp,
+}
+
+
+class Rule(NamedTuple):
+    """One thing that must hold."""
+
+    id: str
+    sentence: str
+    fatal: bool  # a record that breaks it contradicts itself, and enters no table
+    check: Check
+
+
+class Finding(NamedTuple):
+    """A rule that does not hold, and where."""
+
+    rule: Rule
+    sentence: str
+
+
+RULES: list[Rule] = []
+
+
+def rule(name: str, sentence: str, *, fatal: bool) -> Callable[[Check], Check]:
+    """Make a check one of the rules, in the order of the file."""
+
+    def note(check: Check) -> Check:
+        RULES.append(Rule(name, sentence, fatal, check))
+        return check
+
+    return note
+
+
+def broken(record: Record) -> list[Finding]:
+    """Every breach of every rule."""
+    return [Finding(each, sentence) for each in RULES for sentence in each.check(record)]
+
+
+def faults(record: Record) -> list[str]:
+    """What a record contradicts itself in: edited by hand, cut, or written by something else."""
+    return [finding.sentence for finding in broken(record) if finding.rule.fatal]
+
+
+def is_foreign(record: Record) -> bool:
+    """Whether somebody else made the predictions: then there is no training here to tell of."""
+    return record.recipe == FOREIGN
+
+
+@rule("status", "The run is done, and holds scores.", fatal=True)
+def _status(record: Record) -> Found:
+    if record.status != "done":
+        yield f"status {record.status}: {record.reason}"
+    elif not record.cases:
+        yield "status done, but not one scored case"
+
+
+@rule("format", "The format that its definitions name is the one it is written in.", fatal=True)
+def _format(record: Record) -> Found:
+    if (named := record.definitions.get("record", str(record.format))) != str(record.format):
+        yield f"written in format {record.format}, its definitions say {named}"
+
+
+@rule("recipe", "Seed, data, protocol, draw, fold and method are those of its recipe.", fatal=True)
+def _recipe(record: Record) -> Found:
+    for field in ("seed", "dataset", "split", "protocol", "draw", "fold", "selection", "task"):
+        said, ran = str(getattr(record, field)), str(record.recipe.get(field, getattr(record, field)))
+        if field == "split" and record.fold:
+            ran = f"{ran}-fold{record.fold}" if "split" in record.recipe else said
+        if said != ran:
+            yield f"{field} {said}, but the recipe says {ran}"
+    train = record.recipe.get("train")
+    if isinstance(train, dict) and train.get("method", record.method) != record.method:
+        yield f"method {record.method}, but the recipe says {train['method']}"
+
+
+@rule("once", "No case and label stands in it twice.", fatal=True)
+def _once(record: Record) -> Found:
+    twice = len(record.cases) - len({(score.case, score.label) for score in record.cases})
+    if twice:
+        yield f"{twice} case and label pairs stand in it twice"
+
+
+@rule("labels", "Every case has every label.", fatal=True)
+def _labels(record: Record) -> Found:
+    labels = {score.label for score in record.cases}
+    for case, scores in _by_case(record).items():
+        if absent := sorted(labels - {score.label for score in scores}):
+            yield f"case {case} has no score of {', '.join(absent)}"
+
+
+@rule("case", "What holds for a whole case is the same under each of its labels.", fatal=True)
+def _case(record: Record) -> Found:
+    for case, scores in _by_case(record).items():
+        for field in ("subject", "group", "diagonal_mm", "ignored"):
+            if len(values := {str(getattr(score, field)) for score in scores}) > 1:
+                yield f"case {case}: {field} is {' and '.join(sorted(values))}"
+        if len({score.status == "invalid" for score in scores}) > 1:
+            yield f"case {case} is invalid for some labels only"
+
+
+@rule("counts", "Voxel counts are not negative and fit the status.", fatal=True)
+def _counts(record: Record) -> Found:
+    yield from _told(record, _unsound)
+
+
+@rule("overlap", "Dice, IoU and volume difference are what the counts give.", fatal=True)
+def _overlap(record: Record) -> Found:
+    yield from _told(record, lambda score: None if _unsound(score) else _miscounted(score))
+
+
+@rule("volumes", "Volumes in mL and counts give one voxel size for a case.", fatal=True)
+def _volumes(record: Record) -> Found:
+    for case, scores in _by_case(record).items():
+        told = [(_VOLUMES[d](s), s.metrics[d]) for s in scores for d in _VOLUMES if s.metrics.get(d) is not None]
+        pairs = [(count, value) for count, value in told if value is not None]
+        size = next((value / count for count, value in pairs if count), 0.0)
+        if any(not math.isclose(value, count * size, rel_tol=_ROUNDING) for count, value in pairs):
+            yield f"case {case}: its volumes do not fit one voxel size"
+
+
+@rule("range", "Every value is finite; overlaps lie in 0..1, distances between 0 and the image diagonal.", fatal=True)
+def _range(record: Record) -> Found:
+    yield from _told(record, lambda score: None if _unsound(score) else _out_of_range(score))
+
+
+@rule("predictions", "The digest over all predictions is that of the digests of each.", fatal=True)
+def _predictions(record: Record) -> Found:
+    each = {key: value for key, value in record.digests.items() if key.startswith(PREDICTION)}
+    if (each or "predictions" in record.digests) and record.digests.get("predictions") != digest(each):
+        yield f"digest of the predictions is not {digest(each)[:12]}, which the {len(each)} digests of cases give"
+
+
+@rule("evidence", "Dataset, split, code and predictions are named by their sha256.", fatal=False)
+def _evidence(record: Record) -> Found:
+    wanted = dict.fromkeys(EVIDENCE) | dict(record.digests)
+    if wrong := sorted(key for key, value in wanted.items() if value is None or not _SHA256.fullmatch(value)):
+        yield f"no sha256 of {', '.join(wrong)}"
+
+
+@rule("every-prediction", "Every case that is not invalid has the digest of its prediction.", fatal=False)
+def _every_prediction(record: Record) -> Found:
+    cases = _by_case(record)
+    known = {key.removeprefix(PREDICTION) for key in record.digests if key.startswith(PREDICTION)}
+    valid = {case for case, scores in cases.items() if any(score.status != "invalid" for score in scores)}
+    if lost := sorted(valid - known):
+        yield f"no digest of the prediction for {', '.join(lost)}"
+    if strange := sorted(known - set(cases)):
+        yield f"a prediction, but no score, for {', '.join(strange)}"
+
+
+@rule("seed", "One seed, a whole number from 0, for a run of ours the one in its recipe.", fatal=False)
+def _seed(record: Record) -> Found:
+    if record.seed < 0 or not (is_foreign(record) or "seed" in record.recipe):
+        yield f"seed {record.seed}" + ("" if "seed" in record.recipe else ", and none in the recipe")
+
+
+@rule("commit", "A run of ours names the commit of its code, and nothing was changed since.", fatal=False)
+def _commit(record: Record) -> Found:
+    commit = record.code.get("commit", "")
+    if is_foreign(record):
+        return
+    if not _COMMIT.fullmatch(commit):
+        yield f"commit '{commit}'" if commit else "no commit"
+    elif record.code.get("dirty") != "false":
+        yield f"changed since commit {commit[:12]}"
+
+
+@rule("budget", "A run of ours says what labels it saw, and they suit its protocol.", fatal=False)
+def _budget(record: Record) -> Found:
+    budget = record.budget
+    if is_foreign(record):
+        return
+    if budget is None:
+        yield "no budget"
+        return
+    if min(budget.labelled_subjects, budget.annotated_slices, budget.annotated_voxels) < 1:
+        yield "no annotated voxel, slice or subject"
+    if not budget.labelled_subjects <= budget.labelled_cases <= budget.annotated_slices <= budget.annotated_voxels:
+        yield "fewer cases than subjects, slices than cases, or voxels than slices"
+    if budget.agreement is not None and not 0 <= budget.agreement <= 1:
+        yield f"labels agree to {budget.agreement}"
+    noisy = record.protocol.startswith("noisy")
+    if noisy != (budget.agreement is not None):
+        yield f"protocol {record.protocol}, labels that agree to {budget.agreement} with the clean ones"
+
+
+@rule("cost", "A run of ours says what training and prediction took, the latter for every case.", fatal=False)
+def _cost(record: Record) -> Found:
+    if is_foreign(record):
+        return
+    if record.train is None or record.predict is None:
+        yield "no cost"
+    elif record.predict.items != len(_by_case(record)):
+        yield f"{record.predict.items} cases predicted, {len(_by_case(record))} scored"
+    elif min(record.train.seconds, record.predict.seconds, record.train.items, record.parameters) <= 0:
+        yield "no time, no sample or no parameter"
+
+
+def _by_case(record: Record) -> dict[str, list[CaseScore]]:
+    found: dict[str, list[CaseScore]] = defaultdict(list)
+    for score in record.cases:
+        found[score.case].append(score)
+    return found
+
+
+def _told(record: Record, fault: Callable[[CaseScore], str | None]) -> Found:
+    for score in record.cases:
+        if sentence := fault(score):
+            yield f"case {score.case}, {score.label}: {sentence}"
+
+
+def _unsound(score: CaseScore) -> str | None:
+    tp, fp, fn = score.tp, score.fp, score.fn
+    if min(tp, fp, fn, score.ignored) < 0 or not 0 < score.diagonal_mm < math.inf:
+        return "a negative count, or no image diagonal"
+    fits = {
+        "ok": tp + fp > 0 and tp + fn > 0,
+        "both_empty": tp + fp + fn == 0,
+        "missed": tp + fp == 0 and fn > 0,
+        "false": tp + fn == 0 and fp > 0,
+        "invalid": tp + fp == 0,
+    }
+    return None if fits[score.status] else f"status '{score.status}' does not fit tp {tp}, fp {fp}, fn {fn}"
+
+
+def _miscounted(score: CaseScore) -> str | None:
+    for definition, (name, expected) in _expected(score).items():
+        value = score.metrics.get(definition, expected)
+        if value is None and (score.status != "ok" or expected is None):
+            continue
+        if value is None or expected is None or not math.isclose(value, expected, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            return f"{name} {_six(value)} is not {_six(expected)}, which its counts give"
+    return None
+
+
+def _expected(score: CaseScore) -> dict[str, tuple[str, float | None]]:
+    """Definition id -> name and value, for what follows from the counts alone."""
+    tp, fp, fn = score.tp, score.fp, score.fn
+    some, reference = tp + fp + fn, tp + fn
+    empty = score.status == "both_empty"
+    signed = 100 * (fp - fn) / reference if reference else -100.0 if score.status == "invalid" else None
+    return {
+        "dice:v1": ("Dice", None if empty else 2 * tp / max(1, tp + some)),
+        "iou:v1": ("IoU", None if empty else tp / max(1, some)),
+        "rvd:v1": ("RVD", signed),
+        "ravd:v1": ("RAVD", None if signed is None else abs(signed)),
+    }
+
+
+def _six(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6f}"
+
+
+def _out_of_range(score: CaseScore) -> str | None:
+    for definition, value in score.metrics.items():
+        if value is None:
+            continue
+        kind = family(definition)
+        low, high = -math.inf, math.inf
+        if kind in OVERLAPS:
+            low, high = 0.0, 1.0
+        elif kind in DISTANCES:
+            low, high = 0.0, score.diagonal_mm
+        if not (math.isfinite(value) and low <= value <= high * (1 + _ROUNDING)):
+            return f"{definition} is {value}"
+    return None
+
+
+def ids() -> Iterable[str]:
+    """The rules by id, in order."""
+    return [each.id for each in RULES]
