@@ -157,7 +157,7 @@ def _method_groups(members: Sequence[Record], problems: list[str]) -> list[Group
     recipes: dict[str, dict[str, object]] = {}
     found: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
     for record in sorted(members, key=Record.id):
-        recipe = {key: value for key, value in _flat(record.recipe).items() if key not in _REPEATED}
+        recipe = {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
         key = digest(recipe)
         recipes[key] = recipe
         first = found[key].setdefault((record.seed, record.draw), record)
@@ -171,10 +171,11 @@ def _method_groups(members: Sequence[Record], problems: list[str]) -> list[Group
     ]
 
 
-def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A nested recipe with dotted keys: `train.precision`."""
     found: dict[str, object] = {}
     for key, part in value.items():
-        found |= _flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
+        found |= flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
     return found
 
 
