@@ -1,5 +1,6 @@
 """Per-case scores -> one summary. What an undefined score counts for is decided here and nowhere else."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,9 @@ OVERLAPS = {"dice", "iou", "nsd"}
 DISTANCES = {"hd", "hd95", "assd", "masd"}
 VOLUMES = {"ravd"}
 HEADLINE = OVERLAPS | DISTANCES | VOLUMES
+SHARES = {"precision", "boundary_iou", "lesion_precision", "lesion_f1"}  # count as the overlaps do
+FOUND = {"sensitivity", "lesion_sensitivity"}  # shares of a reference, which a false structure has not
+ERRORS = {"volume_abs_error_ml"}  # count as measured: all of a missed or a false volume
 
 Cells = dict[tuple[str, str], float]  # (label, subject) -> value
 
@@ -46,23 +50,51 @@ def family(definition: str) -> str:
     return short(definition).partition("@")[0]
 
 
+def tolerance(definition: str) -> float:
+    """2.0 of `nsd@2mm:c6-bg-pooled:v1`, in mm; 0 where there is none."""
+    return float(short(definition).partition("@")[2].removesuffix("mm") or 0)
+
+
+def ranked(definitions: Iterable[str]) -> list[str]:
+    """The definitions that rows are ranked by: Dice, and the NSD of the largest tolerance."""
+    known = sorted(set(definitions))
+    lenient = sorted((d for d in known if family(d) == "nsd"), key=tolerance)[-1:]
+    return [d for d in known if family(d) == "dice"] + lenient
+
+
+def direction(definition: str) -> int:
+    """1 where more is better, -1 where less is, 0 where neither is (a volume) or nobody said."""
+    kind = family(definition)
+    return 1 if kind in OVERLAPS | SHARES | FOUND else -1 if kind in DISTANCES | VOLUMES | ERRORS else 0
+
+
+def bounds(definition: str) -> tuple[float, float]:
+    """The least and the most a metric can be."""
+    kind = family(definition)
+    share = kind in OVERLAPS | SHARES | FOUND
+    return (0.0 if share or kind in HEADLINE | ERRORS else -math.inf), (1.0 if share else math.inf)
+
+
 def counted(score: CaseScore, definition: str) -> float | None:
     """What a score counts for in a mean; None leaves it out.
 
     A missed, false or invalid structure counts as the worst there is: 0 for Dice, IoU and NSD, the image diagonal for
     distances, 100 % for a missed volume (a false one has no reference volume to relate to). Both sides empty: left out.
-    A metric without such a rule counts as measured.
+    Precision, boundary IoU and the shares of lesions count 0 too, sensitivity but for a false structure, which has
+    nothing to find. A metric without such a rule counts as measured.
     """
     kind = family(definition)
     if score.status == "both_empty":
         return None
-    if score.status == "ok" or kind not in HEADLINE:
+    if score.status == "ok" or kind not in HEADLINE | SHARES | FOUND:
         return score.metrics.get(definition)
-    if kind in OVERLAPS:
+    if kind in OVERLAPS | SHARES:
         return 0.0
     if kind in DISTANCES:
         return score.diagonal_mm
-    return None if score.status == "false" else 100.0
+    if score.status == "false":
+        return None
+    return 0.0 if kind in FOUND else 100.0
 
 
 def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summary | None:
@@ -70,7 +102,7 @@ def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summar
 
     Quartiles by linear interpolation between the values, as NumPy's default.
     """
-    tables = [_by_subject(scores, definition) for scores in repeats]
+    tables = [by_subject(scores, definition) for scores in repeats]
     pooled: dict[tuple[str, str], list[float]] = defaultdict(list)
     for table in tables:
         for key, value in table.items():
@@ -95,7 +127,7 @@ def _quartiles(values: list[float]) -> list[float]:
     return values * 3 if len(values) == 1 else statistics.quantiles(values, n=4, method="inclusive")
 
 
-def _by_subject(scores: Iterable[CaseScore], definition: str) -> Cells:
+def by_subject(scores: Iterable[CaseScore], definition: str) -> Cells:
     """Mean over the cases of a subject, in one repeat: two images of one heart are not two patients."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for score in scores:

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 from converters.files import Strict, digest
+from leaderboards.contributions import interval
 from leaderboards.record import CaseScore, Cost, Record
-from leaderboards.standing import Standing
-from leaderboards.summary import HEADLINE, Interval, Summary, family, short, summarise
+from leaderboards.standing import Standing, standings
+from leaderboards.summary import HEADLINE, Interval, Summary, family, ranked, short, summarise
 
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 _UNVERIFIED: Mapping[str, int] = MappingProxyType({})
@@ -90,8 +93,8 @@ class Row(Strict):
     machine: str
     runs: tuple[str, ...]  # record ids, so that a number can be traced
     verified: int  # the lowest verification level over its records: 0, 1 or 2
-    intervals: dict[str, Interval]  # definition id -> of the macro mean; not where there is but one patient
-    standings: dict[str, Standing]  # Dice and the NSD of largest tolerance; empty where the row is alone
+    intervals: dict[str, Interval]  # definition id -> of the macro mean; none where there is but one patient
+    standings: dict[str, Standing]  # Dice and the NSD of largest tolerance; none for a lone row or a single patient
 
 
 def rows(records: Iterable[Record], verified: Mapping[str, int] = _UNVERIFIED) -> tuple[list[Row], list[str]]:
@@ -100,7 +103,11 @@ def rows(records: Iterable[Record], verified: Mapping[str, int] = _UNVERIFIED) -
     `verified`: record id -> level of verification, 0 where it is not there.
     """
     found, problems = groups(records)
-    return sorted((_row(group, verified) for group in found), key=_order), problems
+    sections: dict[str, list[Group]] = defaultdict(list)
+    for group in found:
+        sections[digest(group.section)].append(group)
+    made = [row for members in sections.values() for row in _rows(members, verified)]
+    return sorted(made, key=_order), problems
 
 
 def groups(records: Iterable[Record]) -> tuple[list[Group], list[str]]:
@@ -185,7 +192,27 @@ def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     differ = [key for key in keys if len({digest([recipe.get(key)]) for recipe in recipes.values()}) > 1]
     if len(differ) > 3:
         return {name: f"recipe {name[:8]}" for name in recipes}
-    return {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
+    told = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
+    # A setting that is absent here and None there, or 1 here and "1" there, reads the same.
+    return told if len(set(told.values())) == len(told) else {name: f"recipe {name[:8]}" for name in recipes}
+
+
+def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:
+    """The rows of one section."""
+    made = [_row(group, verified) for group in members]
+    if len(made) < 2:
+        return made
+    found = {
+        definition: standings(members, definition)
+        for definition in ranked(definition for row in made for definition in row.macro)
+    }
+    return [
+        msgspec.structs.replace(
+            row,
+            standings={d: by_row[key] for d, by_row in found.items() if (key := (row.method, row.variant)) in by_row},
+        )
+        for row in made
+    ]
 
 
 def _row(group: Group, verified: Mapping[str, int]) -> Row:
@@ -222,7 +249,7 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
         machine=", ".join(sorted({_machine(record) for record in records})),
         runs=(runs := tuple(sorted(record.id() for record in records))),
         verified=min(verified.get(run, 0) for run in runs),
-        intervals={},
+        intervals={d: found for d in definitions if (found := interval(repeats, d)) is not None},
         standings={},
     )
 
