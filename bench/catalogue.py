@@ -33,6 +33,11 @@ def methods() -> Iterator[Entry]:
     return _files("method", _SUITE / "baselines" / "methods")
 
 
+def profiles() -> Iterator[Entry]:
+    """What `bench score --profile` takes."""
+    return _files("profile", _SUITE / "bench" / "profiles")
+
+
 def phantoms() -> list[str]:
     """Sources of which made-up patients can be written: a phantom has the name and the layout of its source."""
     made_up = {module.name for module in pkgutil.iter_modules([str(_SUITE / "converters" / "phantoms")])}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench import metrics, surface
+from bench import metrics, profile, surface
 from bench.matching import Match, with_dataset
 from converters.dataset import IGNORE, Case, Dataset
 from converters.errors import BenchError
@@ -24,6 +24,7 @@ class Structures:
 
     labels: Mapping[str, int | tuple[int, ...]]  # without background; a tuple is a region that others may overlap
     tolerances_mm: tuple[float, ...] = (1.0, 2.0)
+    profiles: tuple[str, ...] = ()  # by whose rules to score, too
 
     @classmethod
     def found(cls, matches: Iterable[Match]) -> "Structures":
@@ -103,10 +104,15 @@ def score_volumes(
         problems.append(f"case {match.case}: {_sentence(error)}; scored as missed")
     found = []
     for label in structures.labels:
-        measured = surface.measure(pair, structures.codes(label))
+        codes = structures.codes(label)
+        measured = surface.measure(pair, codes)
         if not valid:
             measured = dataclasses.replace(measured, status="invalid")
-        found.append(_case_score(match, label, measured, structures.tolerances_mm))
+        values = metrics.evaluate(measured, structures.tolerances_mm)
+        if structures.profiles:
+            masks = profile.cut(pair, codes, measured.status, structures.tolerances_mm)
+            values |= profile.evaluate(structures.profiles, masks)
+        found.append(_case_score(match, label, measured, values))
     return found
 
 
@@ -159,7 +165,7 @@ def _histogram(volume: Volume) -> npt.NDArray[np.int64]:
     )  # most are background, and counting costs more than leaving out
 
 
-def _case_score(match: Match, label: str, measured: surface.Measured, tolerances_mm: Iterable[float]) -> CaseScore:
+def _case_score(match: Match, label: str, measured: surface.Measured, values: profile.Values) -> CaseScore:
     return CaseScore(
         case=match.case,
         subject=match.subject,
@@ -172,7 +178,7 @@ def _case_score(match: Match, label: str, measured: surface.Measured, tolerances
         diagonal_mm=measured.diagonal_mm,
         touches_border=measured.touches_border,
         ignored=measured.ignored,
-        metrics=metrics.evaluate(measured, tolerances_mm),
+        metrics=values,
     )
 
 

@@ -1,4 +1,4 @@
-"""List datasets, sources, protocols, methods or runs."""
+"""List datasets, sources, protocols, methods, profiles or runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.output import print_json, print_table
 if TYPE_CHECKING:
     from bench.catalogue import Entry
 
-KINDS = ("datasets", "sources", "protocols", "methods", "runs")
+KINDS = ("datasets", "sources", "protocols", "methods", "profiles", "runs")
 
 
 @click.command()
@@ -39,5 +39,10 @@ def _entries(kind: str, data: Path, runs: Path) -> Iterator["Entry"]:
         return catalogue.datasets(data)
     if kind == "runs":
         return catalogue.runs(runs)
-    listing = {"sources": catalogue.sources, "protocols": catalogue.protocols, "methods": catalogue.methods}
+    listing = {
+        "sources": catalogue.sources,
+        "protocols": catalogue.protocols,
+        "methods": catalogue.methods,
+        "profiles": catalogue.profiles,
+    }
     return listing[kind]()

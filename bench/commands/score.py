@@ -24,6 +24,13 @@ _THERE = click.Path(path_type=Path, exists=True)
 @click.argument("reference", type=_THERE)
 @click.option("--split", help="A split of the dataset; its test cases are scored.  [default: default]")
 @click.option("--cases", "per_case", is_flag=True, help="A line for each case and label, too.")
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="NAME",
+    help="Score by somebody else's rules, too (`bench ls profiles`); may be given again.",
+)
 @click.option("--method", help="Write a record under this name, which `bench table` ranks.")
 @click.option("--protocol", default="unstated", show_default=True, help="Which labels the method saw; for the record.")
 @click.option(
@@ -36,18 +43,20 @@ _THERE = click.Path(path_type=Path, exists=True)
 @click.pass_context
 def command(context: click.Context, /, **_: object) -> int:
     """Print scores; exit 1 where a prediction is missing or invalid, which counts as the worst there is."""
-    from bench import foreign
+    from bench import foreign, profile
     from bench.score import score_matches
 
     asked = Asked(**context.params)
+    profiles = profile.named(asked.profiles)
     claim = None if asked.method is None else foreign.Claim.of(asked.method, asked.protocol, asked.seed)
     work = foreign.compare(asked.prediction, asked.reference, asked.split)
     problems = list(work.problems)
+    structures = dataclasses.replace(work.structures, profiles=profiles)
     with progress("score", len(work.matches)) as advance:
-        scores = score_matches(work.matches, work.structures, advance, problems)
+        scores = score_matches(work.matches, structures, advance, problems)
     for problem in problems:
         say(problem)
-    asked.show(scores)
+    asked.show(scores, profiles)
     if claim is not None:
         record = foreign.record(work, scores, claim)
         path = (asked.out or foreign.default_folder(record)) / "record.json"
@@ -64,14 +73,15 @@ class Asked:
     reference: Path
     split: str | None
     per_case: bool
+    profiles: tuple[str, ...]
     method: str | None
     protocol: str
     seed: int
     out: Path | None
     as_json: bool
 
-    def show(self, scores: "Sequence[CaseScore]") -> None:
-        """One JSON object for each case and label, or tables."""
+    def show(self, scores: "Sequence[CaseScore]", profiles: Sequence[str]) -> None:
+        """One JSON object for each case and label, or tables: ours, and one for each profile."""
         if self.as_json:
             for score in scores:
                 print_json(score)
@@ -80,6 +90,12 @@ class Asked:
             print_table(*_cases(scores))
             click.echo()
         print_table(*_labels(scores))
+        for name in profiles:
+            click.echo()
+            if self.per_case:
+                print_table(*_profile_cases(name, scores))
+                click.echo()
+            print_table(*_profile_labels(name, scores))
 
 
 def _definitions(scores: "Sequence[CaseScore]") -> list[str]:
@@ -100,7 +116,7 @@ def _cases(scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
 
 def _labels(scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
     definitions = _definitions(scores)
-    groups = {label: [s for s in scores if s.label == label] for label in dict.fromkeys(s.label for s in scores)}
+    groups = _by_label(scores)
     if len(groups) > 1:
         groups["(mean over labels)"] = list(scores)
     rows = [
@@ -108,6 +124,43 @@ def _labels(scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
         for label, members in groups.items()
     ]
     return ["label", "scores", *map(_heading, definitions), *COUNTED], rows
+
+
+def _by_label(scores: "Sequence[CaseScore]") -> "dict[str, list[CaseScore]]":
+    return {label: [s for s in scores if s.label == label] for label in dict.fromkeys(s.label for s in scores)}
+
+
+def _profile_cases(name: str, scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
+    numbers, headings = _of_profile(name, scores)
+    rows = [[s.case, s.label, s.status, *(_number(s.metrics[d]) for d in numbers)] for s in scores]
+    return [f"{name}: case", "label", "status", *headings], rows
+
+
+def _profile_labels(name: str, scores: "Sequence[CaseScore]") -> tuple[list[str], list[list[str]]]:
+    """Plain means, as a profile's own scripts give them, over the cases that have a value."""
+    numbers, headings = _of_profile(name, scores)
+    rows = [
+        [label, str(len(members)), *(_plain_mean(members, d) for d in numbers)]
+        for label, members in _by_label(scores).items()
+    ]
+    return [f"{name}: label", "scores", *headings], rows
+
+
+def _of_profile(name: str, scores: "Sequence[CaseScore]") -> tuple[list[str], list[str]]:
+    from leaderboards.summary import short
+
+    found = [definition for definition in scores[0].metrics if definition.startswith(f"{name}.")]
+    return found, [short(definition).removeprefix(f"{name}.") for definition in found]
+
+
+def _plain_mean(scores: "Sequence[CaseScore]", definition: str) -> str:
+    """With the number of values where it is not that of the scores: scripts differ in what they leave out."""
+    from statistics import fmean
+
+    values = [value for s in scores if (value := s.metrics[definition]) is not None]
+    if not values:
+        return ""
+    return _number(fmean(values)) + ("" if len(values) == len(scores) else f" (of {len(values)})")
 
 
 def _counts(scores: "Sequence[CaseScore]") -> list[str]:
