@@ -15,17 +15,12 @@ NEAR = 600  # offsets tried before a tree is built: on a CT liver they reach 6 m
 LOOKS = 100  # a point, on average, before the rest is left to the tree: both then cost about the same
 
 
-def surface_distances(reference: Mask, prediction: Mask, spacing: Sequence[float]) -> tuple[Distances, Distances]:
-    """Distance in mm from each border voxel of one mask to the nearest border voxel of the other, both ways, sorted.
-
-    Exact: integer index differences times spacing, in float64. A border voxel that both masks share is at distance 0
-    and asks for no search; in a fair segmentation these are more than half.
-    """
-    return between(border(reference), border(prediction), spacing)
-
-
 def between(border_g: Mask, border_p: Mask, spacing: Sequence[float]) -> tuple[Distances, Distances]:
-    """As `surface_distances`, for borders by any other rule."""
+    """Distance in mm from each voxel of one border to the nearest of the other, both ways, sorted.
+
+    Exact: integer index differences times spacing, in float64. A border voxel that both share is at distance 0 and
+    asks for no search; in a fair segmentation these are more than half.
+    """
     mm = np.asarray(spacing, dtype=np.float64)
     return _directed(border_g, border_p, mm), _directed(border_p, border_g, mm)
 
@@ -115,5 +110,5 @@ def border(mask: Mask) -> Mask:
         along, out = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
         along[1:] &= out[:-1]
         along[:-1] &= out[1:]
-        along[0] = along[-1] = False
+        along[:1] = along[-1:] = False
     return mask & ~inner

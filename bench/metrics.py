@@ -67,6 +67,18 @@ def iou(measured: "Measured") -> float | None:
     return measured.tp / max(1, measured.tp + measured.fp + measured.fn)
 
 
+@metric("precision:v1")
+def precision(measured: "Measured") -> float | None:
+    """Precision, tp / (tp + fp): the share of the prediction that is right."""
+    return _share(measured.tp, measured.tp + measured.fp)
+
+
+@metric("sensitivity:v1")
+def sensitivity(measured: "Measured") -> float | None:
+    """Sensitivity or recall, tp / (tp + fn): the share of the reference that was found."""
+    return _share(measured.tp, measured.tp + measured.fn)
+
+
 @metric("hd:c6-bg-max:v1")
 def hd(measured: "Measured") -> float | None:
     """Hausdorff distance in mm: the largest distance from a border voxel of one to the nearest of the other."""
@@ -103,6 +115,13 @@ def nsd(measured: "Measured", tau: float) -> float | None:
     return within / (len(g) + len(p))
 
 
+@metric("boundary_iou@{tau}mm:c6-bg:v1")
+def boundary_iou(measured: "Measured", tau: float) -> float | None:
+    """Boundary IoU: intersection over union of the rims, voxels of a mask within {tau} mm of its own border."""
+    reference, prediction, both = measured.rims(tau + EPSILON_MM)
+    return both / max(1, reference + prediction - both)
+
+
 @metric("ravd:v1")
 def ravd(measured: "Measured") -> float | None:
     """Relative absolute volume difference in %: 100 |V_p - V_g| / V_g."""
@@ -135,6 +154,68 @@ def volume_prediction_ml(measured: "Measured") -> float | None:
 def volume_false_ml(measured: "Measured") -> float | None:
     """Volume of the prediction outside the reference in mL: how large a false organ is."""
     return measured.fp * measured.voxel_ml
+
+
+@metric("volume_error_ml:v1")
+def volume_error_ml(measured: "Measured") -> float | None:
+    """Volume error in mL, signed: V_p - V_g, negative where the prediction is too small."""
+    if measured.status == "invalid" and not measured.fn:
+        return None  # not the 0 mL of a prediction that rightly is empty
+    return (measured.fp - measured.fn) * measured.voxel_ml
+
+
+@metric("volume_abs_error_ml:v1")
+def volume_abs_error_ml(measured: "Measured") -> float | None:
+    """Absolute volume error in mL: |V_p - V_g|."""
+    signed = volume_error_ml(measured)
+    return None if signed is None else abs(signed)
+
+
+@metric("lesions_reference:c26:v1")
+def lesions_reference(measured: "Measured") -> float | None:
+    """Lesions of the reference: parts joined by faces, edges or corners."""
+    return measured.lesions.reference
+
+
+@metric("lesions_prediction:c26:v1")
+def lesions_prediction(measured: "Measured") -> float | None:
+    """Lesions of the prediction; 0 where it is invalid."""
+    return measured.lesions.prediction
+
+
+@metric("lesions_detected:c26:v1")
+def lesions_detected(measured: "Measured") -> float | None:
+    """Lesions of the reference that share a voxel with the prediction."""
+    return measured.lesions.detected
+
+
+@metric("lesions_false:c26:v1")
+def lesions_false(measured: "Measured") -> float | None:
+    """Lesions of the prediction that share no voxel with the reference."""
+    return measured.lesions.prediction - measured.lesions.confirmed
+
+
+@metric("lesion_sensitivity:c26:v1")
+def lesion_sensitivity(measured: "Measured") -> float | None:
+    """Share of the reference's lesions that are detected."""
+    return _share(measured.lesions.detected, measured.lesions.reference)
+
+
+@metric("lesion_precision:c26:v1")
+def lesion_precision(measured: "Measured") -> float | None:
+    """Share of the predicted lesions that are not false."""
+    return _share(measured.lesions.confirmed, measured.lesions.prediction)
+
+
+@metric("lesion_f1:c26:v1")
+def lesion_f1(measured: "Measured") -> float | None:
+    """Harmonic mean of lesion sensitivity and precision; 0 where nothing is detected."""
+    found, right = lesion_sensitivity(measured), lesion_precision(measured)
+    return 2 * found * right / (found + right) if found and right else 0.0
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _larger(measured: "Measured", of: Callable[["Distances"], float]) -> float | None:

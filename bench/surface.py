@@ -1,6 +1,7 @@
 """Measure two label maps once: counts, volumes and both sets of surface distances of every structure."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -8,7 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bench.distances import Distances, Mask, surface_distances
+from bench.boundary import Rims, rims
+from bench.distances import Distances, Mask, between, border
+from bench.lesions import Lesions, lesions
 from converters.dataset import IGNORE
 from converters.errors import BenchError
 
@@ -23,7 +26,8 @@ class Measured:
     """All that the metrics of one structure in one case are functions of.
 
     Distances are sorted, in mm, one for each border voxel: from the reference's border to the prediction's, and back.
-    None where one of the two is empty, for then there is nothing to measure to.
+    None where one of the two is empty, for then there is nothing to measure to. The masks and their borders are cut to
+    the box around both; what takes longer than the distances is measured from them when it is asked for.
     """
 
     status: Status
@@ -36,6 +40,18 @@ class Measured:
     diagonal_mm: float
     touches_border: bool
     ignored: int
+    masks: tuple[Mask, Mask]  # reference and prediction
+    borders: tuple[Mask, Mask]
+    spacing: tuple[float, ...]
+
+    @functools.cached_property
+    def lesions(self) -> Lesions:
+        """Connected parts of both sides."""
+        return lesions(*self.masks)
+
+    def rims(self, depth: float) -> Rims:
+        """Voxels of both sides within so many mm of their own border."""
+        return rims(self.masks, self.borders, self.spacing, depth)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,21 +132,15 @@ def measure(pair: Pair, codes: Iterable[int]) -> Measured:
     chosen = sorted(set(codes))
     reference, prediction = (int(pair.counts.sum(axis=axis)[chosen].sum()) for axis in (1, 0))
     tp = int(pair.counts[np.ix_(chosen, chosen)].sum())
+    # A table look-up is one pass over bytes, whatever the number of codes.
+    table = np.isin(np.arange(CODES), chosen)
+    g, p = (table[labels] if len(chosen) > 1 else labels == chosen[0] for labels in (pair.reference, pair.prediction))
+    box = bounding_box(g | p)
+    masks = g[box], p[box]
+    borders = border(masks[0]), border(masks[1])
     distances: tuple[Distances | None, Distances | None] = None, None
-    touches = False
-    if reference or prediction:
-        # A table look-up is one pass over bytes, whatever the number of codes.
-        table = np.isin(np.arange(CODES), chosen)
-        g, p = (
-            table[labels] if len(chosen) > 1 else labels == chosen[0] for labels in (pair.reference, pair.prediction)
-        )
-        box = bounding_box(g | p)
-        touches = any(
-            side.start + start == 0 or side.stop + start == length
-            for side, start, length in zip(box, pair.origin, pair.shape, strict=True)
-        )
-        if reference and prediction:
-            distances = surface_distances(g[box], p[box], pair.spacing)
+    if reference and prediction:
+        distances = between(*borders, pair.spacing)
     return Measured(
         _status(reference, prediction),
         tp,
@@ -139,8 +149,11 @@ def measure(pair: Pair, codes: Iterable[int]) -> Measured:
         pair.voxel_ml,
         *distances,
         pair.diagonal_mm,
-        touches,
+        bool(reference or prediction) and _at_edge(box, pair),
         pair.ignored,
+        masks,
+        borders,
+        pair.spacing,
     )
 
 
@@ -152,6 +165,13 @@ def bounding_box(foreground: Labels | Mask) -> Box:
         hit = np.flatnonzero(np.bitwise_or.reduce(foreground, axis=others))
         sides.append(slice(int(hit[0]), int(hit[-1]) + 1) if len(hit) else slice(0, 0))
     return tuple(sides)
+
+
+def _at_edge(box: Box, pair: Pair) -> bool:
+    return any(
+        side.start + start == 0 or side.stop + start == length
+        for side, start, length in zip(box, pair.origin, pair.shape, strict=True)
+    )
 
 
 def _bytes(labels: npt.NDArray[np.generic]) -> Labels:

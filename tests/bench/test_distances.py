@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench.distances import border, surface_distances
+from bench.distances import between, border
 
 SPACINGS = st.sampled_from([0.5, 0.7265625, 0.958, 1.0, 1.40625, 3.0, 10.0])
+
+
+def surface_distances(reference, prediction, spacing):
+    return between(border(reference), border(prediction), spacing)
 
 
 @st.composite

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from bench import metrics
 from bench.surface import measure, pair
 from converters.volume import Volume, read_label
+from leaderboards.summary import family, short
 
 TAUS = (1.0, 2.0)
 # Section "The reference case" of docs/metrics.md; the numbers were computed by other code, checked against ten peers.
@@ -24,8 +25,21 @@ EXPECTED = {
     "nsd@2mm:c6-bg-pooled:v1": 0.9322741116219092,
     "ravd:v1": 0.6645339808356205,
     "rvd:v1": -0.6645339808356205,
+    "precision:v1": 0.9817069101646355,
+    "sensitivity:v1": 0.9751831341543802,
+    "boundary_iou@1mm:c6-bg:v1": 0.479356877554597,
+    "boundary_iou@2mm:c6-bg:v1": 0.6278910919267622,
+    "volume_error_ml:v1": -9.419723876953125,
+    "lesions_reference:c26:v1": 1,
+    "lesion_f1:c26:v1": 1,
 }
 OVERLAPS = ("dice:v1", "iou:v1", "nsd@1mm:c6-bg-pooled:v1", "nsd@2mm:c6-bg-pooled:v1")
+SHARES = ("boundary_iou@1mm:c6-bg:v1", "boundary_iou@2mm:c6-bg:v1", "lesion_f1:c26:v1")
+FURTHER = (
+    *("precision:v1", "sensitivity:v1", *SHARES),
+    *(f"lesions_{which}:c26:v1" for which in ("reference", "prediction", "detected", "false")),
+    *("lesion_sensitivity:c26:v1", "lesion_precision:c26:v1"),
+)
 DISTANCES = ("hd:c6-bg-max:v1", "hd95:c6-bg-max:v1", "assd:c6-bg-pooled:v1", "masd:c6-bg-mean:v1")
 
 
@@ -47,7 +61,7 @@ def blobs(shape=(14, 12, 9), seed=0):
 
 def assert_same(a, b, *, factor=None, rel=1e-12):
     for name, value in a.items():
-        times = (factor or {}).get(name.partition(":")[0].partition("@")[0], 1.0)
+        times = (factor or {}).get(family(name), 1.0)
         assert b[name] == (None if value is None else pytest.approx(value * times, rel=rel, abs=1e-13)), name
 
 
@@ -109,8 +123,11 @@ def test_axes_may_be_permuted_with_their_spacing_and_flipped(case, random):
 def test_symmetric_metrics_do_not_care_which_is_the_reference(case):
     reference, prediction, spacing = case
     there, back = values(reference, prediction, spacing), values(prediction, reference, spacing)
-    for name in (*OVERLAPS, *DISTANCES):
+    for name in (*OVERLAPS, *SHARES, *DISTANCES, "volume_abs_error_ml:v1"):
         assert there[name] == pytest.approx(back[name], rel=1e-14) if there[name] is not None else back[name] is None
+    mirrored = {"precision:v1": "sensitivity:v1", "lesion_precision:c26:v1": "lesion_sensitivity:c26:v1"}
+    mirrored["lesions_reference:c26:v1"] = "lesions_prediction:c26:v1"
+    assert [there[name] for name in mirrored] == [back[name] for name in mirrored.values()]
 
 
 @given(label_maps())
@@ -118,9 +135,19 @@ def test_symmetric_metrics_do_not_care_which_is_the_reference(case):
 def test_twice_the_spacing_gives_twice_the_distance_and_eight_times_the_volume(case):
     *maps, spacing = case
     factor = dict.fromkeys(("hd", "hd95", "assd", "masd"), 2.0)
-    factor |= dict.fromkeys(("volume_reference_ml", "volume_prediction_ml", "volume_false_ml"), 2.0 ** len(spacing))
+    factor |= {name: 2.0 ** len(spacing) for name in map(short, metrics.DEFINITIONS) if name.endswith("_ml")}
     once = values(*maps, spacing, taus=())
     assert_same(once, values(*maps, tuple(2 * s for s in spacing), taus=()), factor=factor)
+
+
+@given(label_maps(), st.sampled_from([0.3, 0.958, 1.25, 4.0]))
+@settings(max_examples=60, deadline=None)
+def test_twice_the_spacing_with_twice_the_tolerance_has_the_same_shares(case, tau):
+    *maps, spacing = case
+    once = values(*maps, spacing, taus=(tau,))
+    twice = values(*maps, tuple(2 * s for s in spacing), taus=(2 * tau,))
+    for name in ("nsd@{tau}mm:c6-bg-pooled:v1", "boundary_iou@{tau}mm:c6-bg:v1"):
+        assert once[name.format(tau=f"{tau:g}")] == twice[name.format(tau=f"{2 * tau:g}")]
 
 
 @given(label_maps())
@@ -145,9 +172,11 @@ def test_a_region_of_several_codes_is_their_union(case):
 def test_overlaps_lie_between_nothing_and_everything(case):
     reference, prediction, spacing = case
     found = values(reference, prediction, spacing)
-    assert all(found[name] is None or 0 <= found[name] <= 1 for name in OVERLAPS)
+    shares = (*OVERLAPS, *SHARES, "precision:v1", "sensitivity:v1", "lesion_precision:c26:v1")
+    assert all(found[name] is None or 0 <= found[name] <= 1 for name in shares)
     same = values(reference, reference, spacing)
     if (reference == 1).any():
+        assert [same[name] for name in shares] == [1.0] * len(shares)
         assert [same[name] for name in (*OVERLAPS, *DISTANCES, "ravd:v1")] == [1.0] * 4 + [0.0] * 5
     else:
         assert same["dice:v1"] is None
@@ -192,12 +221,16 @@ def test_empty_masks_have_the_values_of_the_table():
     assert [missed[name] for name in DISTANCES] == [None] * 4
     assert (missed["ravd:v1"], missed["rvd:v1"]) == (100.0, -100.0)
     assert missed["volume_reference_ml:v1"] == pytest.approx(8 * 6 / 1000)
+    assert [missed[name] for name in FURTHER] == [None, 0.0, *[0.0] * 3, 1.0, 0.0, 0.0, 0.0, 0.0, None]
+    assert missed["volume_error_ml:v1"] == -missed["volume_abs_error_ml:v1"] == pytest.approx(-8 * 6 / 1000)
 
     false = values(none, some, spacing)
     assert [false[name] for name in OVERLAPS] == [0.0] * 4
     assert [false[name] for name in DISTANCES] == [None] * 4
     assert (false["ravd:v1"], false["rvd:v1"]) == (None, None)
     assert false["volume_false_ml:v1"] == pytest.approx(8 * 6 / 1000)
+    assert [false[name] for name in FURTHER] == [0.0, None, *[0.0] * 3, 0.0, 1.0, 0.0, 1.0, None, 0.0]
+    assert false["volume_error_ml:v1"] == false["volume_abs_error_ml:v1"] == pytest.approx(8 * 6 / 1000)
 
     assert set(values(none, none, spacing).values()) == {None}
     statuses = [
@@ -213,6 +246,14 @@ def test_an_invalid_prediction_is_the_worst_even_where_the_reference_is_empty():
     assert [found[name] for name in OVERLAPS] == [0.0] * 4
     assert [found[name] for name in DISTANCES] == [None] * 4
     assert found["ravd:v1"] == 100.0
+    assert [found[name] for name in FURTHER] == [None, None, *[0.0] * 7, None, None]
+    assert (found["volume_error_ml:v1"], found["volume_abs_error_ml:v1"]) == (None, None)
+    some = none.copy()
+    some[1, 1:3, 1] = 1
+    lost = dataclasses.replace(measure(pair(some, none, (1.0, 1.0, 1.0)), [1]), status="invalid")
+    missed = values(some, none, (1.0, 1.0, 1.0))
+    assert metrics.evaluate(lost, TAUS) == missed
+    assert missed["volume_abs_error_ml:v1"] == pytest.approx(2 / 1000)
 
 
 def test_hd95_is_the_larger_of_the_two_directed_percentiles():
@@ -253,4 +294,4 @@ def test_every_definition_stands_in_the_document():
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert len(metrics.DEFINITIONS) > 10
     assert [name for name in metrics.DEFINITIONS if f"`{name}`" not in text] == []
-    assert [name for name, value in EXPECTED.items() if not name.startswith("rvd") and str(value) not in text] == []
+    assert [name for name, value in EXPECTED.items() if name[:3] != "rvd" and str(abs(value)) not in text] == []
