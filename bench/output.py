@@ -1,6 +1,7 @@
 """What a person sees on stderr, and what a program reads on stdout."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -77,6 +78,14 @@ def print_json(value: object) -> None:
     sys.stdout.write(msgspec.json.encode(plain, order="sorted").decode() + "\n")
 
 
+def page_width() -> int:
+    """Columns of the terminal or of the variable COLUMNS; PLAIN_WIDTH where stdout is a file or a pipe."""
+    from rich.console import Console
+
+    out = Console()
+    return out.width if out.is_terminal or os.environ.get("COLUMNS", "").isdigit() else PLAIN_WIDTH
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """A table on stdout, as wide as the terminal, or as wide as it needs where stdout is none."""
     from rich import box
@@ -87,8 +96,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.padding = (0, 1, 0, 0)
     cells = [list(row) for row in rows]
-    out = Console(highlight=False)
-    out = out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    out = Console(highlight=False, width=page_width())
     widths = [_longest_word([column, *(row[i] for row in cells)]) for i, column in enumerate(columns)]
     fits = sum(widths) + len(widths) <= out.width
     for column, width in zip(columns, widths, strict=True):

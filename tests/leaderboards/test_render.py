@@ -1,160 +1,127 @@
-"""Rows -> text: escaping per format (faults row 79), folding, blocks of a README, bytes."""
+"""Tables -> Markdown, LaTeX, HTML: structure, hostile names (faults rows 78, 79), the same bytes."""
 
-import csv
-import html
-import io
-import json
 import re
-from pathlib import Path
+from html.parser import HTMLParser
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from converters.errors import BenchError
-from leaderboards.collect import load
-from leaderboards.render import csv_text, escape_markdown, fill, json_text, markdown, tables, visible
+from leaderboards import render
+from leaderboards.columns import Block, Cell, Table, tables
+from leaderboards.escape import visible
 from leaderboards.table import rows
 
-GOLDEN = Path(__file__).parent / "golden"  # never rewritten: a record is readable for ever
-NASTY = [
-    "=1+1",
-    "+1",
-    "-1",
-    "@SUM(A1)",
-    "\tx",
-    "'x",
-    "a|b",
-    "a\nb",
-    'a"b,c',
-    "<script>",
-    "_x_",
-    "*x*",
-    "[a](b)",
-    "\\",
-    "a`b",
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img onerror=alert(1) src=x>',
+    "a\u202eb",
+    "a|b\nc",
+    "\\input{x} \\write18{y} & % $ _ # ~ ^",
+    "[x]",
+    "x" * 10_000,
 ]
+FORMATS = (render.markdown, render.latex, render.html)
 
 
-def one(make, **fields):
-    return rows([make(**fields)])[0]
+def hostile(text):
+    """A table in which everything anybody can name is this text."""
+    rows = (Block(text, ((Cell(text), Cell("1", 1.0)), (Cell(text), Cell("2", 2.0)))),)
+    return Table(title=text, columns=(text, "Dice"), blocks=rows, notes=(text, text))
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_names_come_back_from_csv_and_start_no_formula(make, name):
-    table = list(csv.DictReader(io.StringIO(csv_text(one(make, method=name)))))
-    cell = table[0]["method"]
-    assert cell.removeprefix("'") == name or (cell == name and not name.startswith("'"))
-    assert not cell.startswith(("=", "+", "-", "@", "\t"))
+class Page(HTMLParser):
+    """Tags with their attributes, and the texts of a fragment; tags must close in the order they were opened."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.open = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+        self.texts.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.texts:
+            self.texts[-1] += data
+
+    def told(self, tag):
+        return [text.rstrip("\n") for (found, _), text in zip(self.tags, self.texts, strict=True) if found == tag]
 
 
-def test_a_negative_number_stays_a_number_in_csv(make, score):
-    odd = msgspec.structs.replace(score(), metrics={**score().metrics, "rvd:v1": -3.5})
-    table = list(csv.DictReader(io.StringIO(csv_text(rows([make((odd,))])[0]))))
-    assert table[0]["rvd:v1 mean"] == "-3.5"
+@pytest.mark.parametrize("text", HOSTILE)
+def test_html_holds_no_tag_that_the_table_did_not_make(text):
+    page = Page(render.html(hostile(text)))
+    allowed = {"table", "caption", "thead", "tbody", "tr", "th", "td", "p"}
+    assert {tag for tag, _ in page.tags} == allowed
+    assert {key for _, values in page.tags for key in values} <= {
+        "scope",
+        "colspan",
+        "class",
+        "data-value",
+        "data-sort",
+    }
+    assert page.told("caption") == [visible(text, render.LONG)]
+    assert page.told("p") == [visible(text, render.LONG)] * 2
 
 
-def test_csv_has_one_line_per_label_and_one_for_their_mean(make, score):
-    table = list(
-        csv.DictReader(io.StringIO(csv_text(one(make, cases=(score(label="liver"), score(label="spleen", tp=4))))))
-    )
-    assert [line["label"] for line in table] == ["(mean over labels)", "liver", "spleen"]
-    assert [float(line["dice:v1 mean"]) for line in table] == pytest.approx([0.6, 0.8, 0.4])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_makes_one_table_of_hostile_names(text):
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(render.markdown(hostile(text)))
+    page = Page(html.replace("<br>", ""))
+    assert {tag for tag, _ in page.tags} <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "sub"}
+    assert [tag for tag, _ in page.tags].count("td") == 2 * 3
+    assert page.told("td")[2] == visible(text)
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_a_name_takes_one_markdown_cell_and_comes_back(make, name):
-    lines = markdown(one(make, method=name)).splitlines()
-    header, body = lines[2], lines[4]
-    cells = re.split(r"(?<!\\)\|", body)
-    assert len(cells) == len(header.split("|"))
-    back = re.sub(r"\\(.)", r"\1", html.unescape(cells[3].strip()))
-    assert back == visible(name).strip()
+@pytest.mark.parametrize("text", HOSTILE)
+def test_latex_rows_have_their_cells_and_every_environment_ends(text):
+    source = render.latex(hostile(text))
+    live = set(re.findall(r"\\([a-zA-Z]+)", source))
+    made = {"begin", "end", "centering", "caption", "toprule", "midrule", "bottomrule", "multicolumn", "textit", "par"}
+    marks = {"footnotesize", "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar"}
+    assert live <= made | marks | {"symbol", "ldots", "dag", "textendash"}
+    for environment in ("table", "tabular"):
+        assert source.count(rf"\begin{{{environment}}}") == source.count(rf"\end{{{environment}}}") == 1
+    body = source.split("\\toprule\n")[1].split("\\bottomrule")[0]
+    lines = [line for line in body.splitlines() if not line.startswith(r"\m")]
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [1, 1, 1]
+    assert all(line.endswith(r" \\") and not line.startswith(("[", "*")) for line in lines)
+    bare = re.sub(r"\\[{}]", "", source)
+    assert bare.count("{") == bare.count("}")
+    assert "%" not in re.sub(r"\\%", "", source)
 
 
-@given(st.text())
-def test_markdown_never_lets_markup_or_control_characters_through(text):
-    shown = escape_markdown(text)
-    assert not re.search(r"[<>\n\r\t]|(?<!\\)\|", shown.replace("\\\\", ""))
-    assert all(character.isprintable() for character in shown)
+def test_html_sorts_by_numbers_and_only_inside_a_block(make, score):
+    made, _ = rows([make((score(tp=8),)), make((score(tp=6),), method="gce"), make((score(tp=7),), protocol="full")])
+    page = Page(render.html(tables(made)[0]))
+    assert [tag for tag, _ in page.tags].count("tbody") == 2
+    headings = [values for tag, values in page.tags if tag == "th" and values["scope"] == "col"]
+    assert headings[0]["data-sort"] == "text" and headings[1]["data-sort"] == "number"
+    values = [values for tag, values in page.tags if tag == "td"]
+    assert "0.8" in {found.get("data-value") for found in values}
 
 
-def test_a_flood_of_text_is_cut():
-    assert len(visible("x" * 10_000)) == 80
-
-
-def test_reading_direction_cannot_be_turned():
-    assert visible("abc\u202ecod.exe") == "abc\\u202ecod.exe"
-
-
-def test_what_all_rows_share_is_said_once_below(make):
-    made, _ = rows([make(), make(method="gce")])
-    table = tables(made)[0]
-    assert "machine" not in table.columns and "machine: Some CPU, ? cores" in table.note
+def test_speeds_of_several_machines_carry_no_number_to_sort_by(make):
     made, _ = rows([make(), make(method="gce", machine={"cpu": "Other"})])
-    assert "machine" in tables(made)[0].columns
-
-
-def test_cells_read_as_in_a_paper(make, score):
-    made, _ = rows([make((score(tp=8), score("p2", tp=6)), seed=0), make((score(tp=7), score("p2", tp=7)), seed=1)])
     table = tables(made)[0]
-    cells = dict(zip(table.columns, table.rows[0], strict=True))
-    assert cells["Dice"] == "0.700 ± 0.000"
-    assert cells["HD95 mm, median (IQR)"] == "3.0 (3.0–3.0)"
-    assert cells["NSD@2mm"] == "0.900 ± 0.000"
-    assert "test subjects: 2; seeds: 2; missed / false / invalid: 0/0/0;" in table.note
-    assert cells["s/case"] == "2.00"
-    assert cells["train samples /s"] == "50.0"
-    assert cells["peak MiB"] == "900"
-
-
-def test_per_label_adds_a_column_per_label(make, score):
-    made = one(make, cases=(score(label="liver"), score(label="spleen", tp=4)))
-    assert {"Dice liver", "Dice spleen"} < set(tables(made, per_label=True)[0].columns)
-
-
-def test_phantoms_are_named_as_such(make):
-    text = markdown(rows([make(dataset="phantom-acdc"), make()])[0])
-    assert "**phantom-acdc · made-up patients · split default" in text
-    assert text.index("**acdc") < text.index("**phantom-acdc")
+    assert set(table.unsorted) == {"train samples /s", "s/case", "peak MiB"} and "machine" in table.columns
+    page = Page(render.html(table))
+    kinds = {text.strip(): values["data-sort"] for (tag, values), text in zip(page.tags, page.texts, strict=True)
+             if tag == "th" and values["scope"] == "col"}  # fmt: skip
+    assert [kinds[name] for name in table.unsorted] == ["none"] * 3
+    values = {values.get("data-value") for tag, values in page.tags if tag == "td"}
+    assert not values & {"50.0", "2.0", "900.0"}
+    assert tables(rows([make(), make(method="gce")])[0])[0].unsorted == ()
 
 
 def test_the_same_records_give_the_same_bytes(make, score):
     records = [make((score(tp=tp),), seed=tp, method=m) for tp in (3, 8) for m in ("gce", "supervised")]
-    for render in (markdown, csv_text, json_text):
-        assert render(rows(records)[0]) == render(rows(records[::-1])[0])
-
-
-def test_json_is_one_row_a_line_with_everything_in_it(make):
-    lines = json_text(one(make)).splitlines()
-    assert len(lines) == 1
-    assert json.loads(lines[0])["macro"]["dice:v1"]["mean"] == 0.8
-
-
-README = "Intro\n<!-- table:acdc -->\nold\n<!-- /table -->\nEnd\n"
-
-
-def test_a_readme_block_is_made_anew_and_the_rest_is_kept(make):
-    made = one(make)
-    filled = fill(README, made)
-    assert filled.startswith("Intro\n<!-- table:acdc -->\n") and filled.endswith("<!-- /table -->\nEnd\n")
-    assert "old" not in filled and "| semi10 |" in filled
-    assert fill(filled, made) == filled
-
-
-def test_a_block_without_records_or_a_text_without_blocks_is_an_error(make):
-    with pytest.raises(BenchError, match="no record for the table 'acdc'"):
-        fill(README, one(make, dataset="chaos-ct"))
-    with pytest.raises(BenchError, match="no block"):
-        fill("text", one(make))
-
-
-def test_records_of_every_format_are_read_and_give_the_table_they_gave():
-    for path in sorted(GOLDEN.glob("record-*.json")):
-        records, problems, _ = load([path])
-        assert problems == []
-        assert (
-            markdown(rows(records)[0])
-            == path.with_name(path.name.replace("record", "table")).with_suffix(".md").read_text()
-        )
+    for form in FORMATS:
+        assert [form(t) for t in tables(rows(records)[0])] == [form(t) for t in tables(rows(records[::-1])[0])]
