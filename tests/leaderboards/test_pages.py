@@ -1,0 +1,121 @@
+"""Pages of a leaderboard: made of records alone, written whole, and found out when they lag behind."""
+
+import shutil
+
+import pytest
+
+from converters.errors import BenchError
+from leaderboards import pages
+from leaderboards.readme import fill
+from leaderboards.table import rows
+
+README = "Intro\n<!-- table:acdc -->\nold\n<!-- /table -->\nEnd\n"
+
+
+@pytest.fixture
+def folder(tmp_path, make):
+    """A leaderboard of one dataset with two methods, and a README beside it."""
+    results = tmp_path / "leaderboards" / "results" / "acdc"
+    make().save(results / "one.json")
+    make(method="gce").save(results / "two.json")
+    (tmp_path / "README.md").write_text(README)
+    return tmp_path / "leaderboards"
+
+
+def written(folder):
+    made, problems = pages.build(folder)
+    assert problems == []
+    pages.write(folder, made)
+    return made
+
+
+def test_every_dataset_has_its_pages_and_the_readme_its_tables(folder):
+    made = written(folder)
+    names = sorted(path.name for path in made)
+    assert names == ["README.md", "acdc.csv", "acdc.json", "acdc.md", "acdc.tex"]
+    assert all(path.read_text() == text for path, text in made.items())
+    readme = (folder.parent / "README.md").read_text()
+    assert readme.startswith("Intro\n<!-- table:acdc -->\n") and readme.endswith("<!-- /table -->\nEnd\n")
+    assert "old" not in readme and "gce" in readme
+
+
+def test_pages_are_a_function_of_the_records(folder, tmp_path):
+    made = written(folder)
+    assert pages.differences(folder, pages.build(folder)[0]) == []
+    before = {path: path.stat().st_mtime_ns for path in made}
+    assert pages.write(folder, pages.build(folder)[0]) == []
+    assert before == {path: path.stat().st_mtime_ns for path in made}
+    elsewhere = tmp_path / "elsewhere" / "leaderboards"
+    shutil.copytree(folder / "results", elsewhere / "results")
+    texts = {path.name: text for path, text in pages.build(elsewhere)[0].items()}
+    assert texts == {path.name: text for path, text in made.items() if path.name != "README.md"}
+
+
+@pytest.mark.parametrize("name", ["acdc.md", "acdc.tex", "acdc.csv", "acdc.json"])
+def test_an_edited_page_is_found_with_the_line(folder, name):
+    written(folder)
+    page = folder / "pages" / name
+    page.write_text(page.read_text().replace("0.8", "0.9"))
+    [difference] = pages.differences(folder, pages.build(folder)[0])
+    assert name in difference and "\n-" in difference and "0.9" in difference
+
+
+def test_other_line_ends_are_a_difference(folder):
+    written(folder)
+    page = folder / "pages" / "acdc.md"
+    page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(pages.differences(folder, pages.build(folder)[0])) == 1
+
+
+def test_a_page_that_is_missing_or_that_nobody_makes_is_found_and_mended(folder):
+    written(folder)
+    (folder / "pages" / "acdc.tex").unlink()
+    (folder / "pages" / "gone.md").write_text("a dataset without records")
+    (folder / "pages" / "notes.txt").write_text("somebody's own")
+    found = pages.differences(folder, pages.build(folder)[0])
+    assert len(found) == 2 and "gone.md: no record makes this page" in found[1]
+    changed = pages.write(folder, pages.build(folder)[0])
+    assert sorted(path.name for path in changed) == ["acdc.tex", "gone.md"]
+    assert sorted(path.name for path in (folder / "pages").iterdir()) == [
+        "acdc.csv", "acdc.json", "acdc.md", "acdc.tex", "notes.txt",
+    ]  # fmt: skip
+    assert pages.differences(folder, pages.build(folder)[0]) == []
+
+
+def test_a_new_record_makes_the_pages_old(folder, make):
+    written(folder)
+    make(method="third").save(folder / "results" / "acdc" / "three.json")
+    found = "\n".join(pages.differences(folder, pages.build(folder)[0]))
+    for name in ("acdc.md", "acdc.tex", "acdc.csv", "acdc.json", "README.md"):
+        assert name in found
+
+
+def test_a_readme_without_blocks_is_left_alone(folder):
+    (folder.parent / "README.md").write_text("no table\n")
+    assert "README.md" not in {path.name for path in written(folder)}
+
+
+@pytest.mark.parametrize("name", ["../acdc", "ACDC", "a/b", "con"])
+def test_a_dataset_that_cannot_name_a_file_is_refused_and_nothing_is_written(folder, make, name):
+    make(dataset=name).save(folder / "results" / "odd.json")
+    with pytest.raises(BenchError):
+        pages.build(folder)
+    assert not (folder / "pages").exists()
+
+
+def test_records_that_are_left_out_are_named(folder, make):
+    (folder / "results" / "acdc" / "broken.json").write_text("{")
+    assert "broken.json" in pages.build(folder)[1][0]
+
+
+def test_a_readme_block_is_made_anew_and_the_rest_is_kept(make):
+    made, _ = rows([make()])
+    filled = fill(README, made)
+    assert fill(filled, made) == filled
+
+
+def test_a_block_without_records_or_a_text_without_blocks_is_an_error(make):
+    with pytest.raises(BenchError, match="no record for the table 'acdc'"):
+        fill(README, rows([make(dataset="chaos-ct")])[0])
+    with pytest.raises(BenchError, match="no block"):
+        fill("text", rows([make()])[0])
