@@ -11,7 +11,7 @@ from converters.errors import BenchError
 from converters.files import Strict, digest
 from leaderboards import statistics
 from leaderboards.contributions import contributions, tabulate
-from leaderboards.statistics import LEVEL, Array, Ranking
+from leaderboards.statistics import Array, Ranking, SignedRank
 from leaderboards.summary import direction
 
 if TYPE_CHECKING:
@@ -109,20 +109,16 @@ def pairs_of(found: Scores, way: int) -> list[Pairwise]:
         return []
     tests = [statistics.signed_rank(found.arrays[one].mean(1) - found.arrays[other].mean(1)) for one, other in pairs]
     adjusted = statistics.holm([test.p for test in tests])
-    return [_pair(found, pair, (p, test.sign), way) for pair, test, p in zip(pairs, tests, adjusted, strict=True)]
+    return [_pair(found, pair, test._replace(p=p), way) for pair, test, p in zip(pairs, tests, adjusted, strict=True)]
 
 
-def _pair(found: Scores, pair: tuple[int, int], test: tuple[float, int], way: int) -> Pairwise:
+def _pair(found: Scores, pair: tuple[int, int], wilcoxon: SignedRank, way: int) -> Pairwise:
     a, b = (found.arrays[i] for i in pair)
     names = [name(found.groups[i]) for i in pair]
-    wilcoxon, sign = test
     estimate = statistics.difference(a, b)
     seeds = (a.shape[1], b.shape[1])
     two_way = float(estimate.p()) if min(seeds) > 1 else None
     low, high = sorted(way * float(bound) for bound in estimate.bounds())
-    # Ranks and means may point to different sides: then neither row is better. The first has the better mean.
-    agreed = sign > 0 and float(estimate.mean) > 0
-    claimed = agreed and wilcoxon < LEVEL and two_way is not None and two_way < LEVEL
     chance = statistics.chance(a, b)
     return Pairwise(
         a=names[0],
@@ -133,11 +129,11 @@ def _pair(found: Scores, pair: tuple[int, int], test: tuple[float, int], way: in
         df=float(estimate.df) if np.isfinite(estimate.df) else None,
         patients=len(a),
         seeds=seeds,
-        wilcoxon=wilcoxon,
+        wilcoxon=wilcoxon.p,
         two_way=two_way,
         chance=chance,
         meaningful=max(chance, 1 - chance) > MEANINGFUL,
-        better=names[0] if claimed else None,
+        better=names[0] if statistics.claimed(wilcoxon, two_way, float(estimate.mean)) == 1 else None,
     )
 
 

@@ -107,6 +107,16 @@ def _cumulative(ranks: tuple[int, ...]) -> Array:
     return np.asarray(np.cumsum(chance))
 
 
+def claimed(wilcoxon: SignedRank, two_way: float | None, gap: float) -> int:
+    """1 or -1: which side is better by both tests and by its mean, of which `gap` is the difference; 0: neither.
+
+    The p of `wilcoxon` is the adjusted one. Without a two-way test, for want of seeds, nothing is claimed.
+    """
+    if two_way is None or max(wilcoxon.p, two_way) >= LEVEL:
+        return 0
+    return wilcoxon.sign if wilcoxon.sign * gap > 0 else 0
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Holm's adjustment (1979): the smallest p times m, the next times m - 1 ..., never falling, at most 1."""
     values = np.asarray(p, float)
@@ -179,7 +189,7 @@ def ranking(means: Array, resampled: Array) -> Ranking:
     """From means (methods,) and those of the bootstrap (resamples, methods); the largest has rank 1."""
     full = ranks(-means, method="min")
     drawn = np.concatenate([ranks(-part, method="min") for part in np.array_split(resampled, 20)])
-    low, high = rank_interval(drawn)
+    low, high = percentiles(drawn)
     return Ranking(
         [int(rank) for rank in full],
         [int(rank) for rank in low],
@@ -189,7 +199,7 @@ def ranking(means: Array, resampled: Array) -> Ranking:
     )
 
 
-def rank_interval(drawn: Array) -> tuple[Array, Array]:
+def percentiles(drawn: Array) -> tuple[Array, Array]:
     """95 % percentile interval over resamples (resamples, methods), of values that were drawn."""
     low = np.quantile(drawn, LEVEL / 2, axis=0, method="inverted_cdf")
     return low, np.quantile(drawn, 1 - LEVEL / 2, axis=0, method="inverted_cdf")
