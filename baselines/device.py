@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,20 +31,39 @@ def pick(device: str) -> str:
 
 def fast_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (avx512_bf16 or AMX)."""
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.is_file() else ""
+    flags = _read(Path("/proc/cpuinfo"))
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """What a record says of the device: threads, and the GPU with the versions that decide its speed."""
-    told = {"threads": str(torch.get_num_threads())}
+    """What a record says of the device: what decides the bits, and the GPU with the versions that decide its speed.
+
+    To be asked inside `settings`, for it tells what is in force.
+    """
+    told = {
+        "threads": str(torch.get_num_threads()),
+        "deterministic": _word(torch.are_deterministic_algorithms_enabled()),
+    }
     if device.type == "cuda":
+        cudnn = torch.backends.cudnn
         told |= {
             "gpu": torch.cuda.get_device_name(device),
             "cuda": str(torch.version.cuda),
+            "cudnn": str(cudnn.version()),
+            "cudnn_benchmark": _word(cudnn.benchmark),
+            "tf32": _word(torch.backends.cuda.matmul.allow_tf32 or cudnn.allow_tf32),
         }
+        if found := re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _read(Path("/proc/driver/nvidia/version"))):
+            told["driver"] = found[1]
     return told
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from bench.plan import Plan
 from bench.recipe import Recipe
 from bench.views import budget
 from converters.dataset import Dataset
-from converters.files import digest
+from converters.files import digest, sha256
 from leaderboards import facts
 from leaderboards.record import CaseScore, Cost, Record
 
@@ -47,7 +47,8 @@ def record(
     }
     if outcome is not None:
         each = {f"prediction:{case}": found for case, found in outcome.predictions.items()}
-        digests |= each | {"predictions": digest(each)}
+        weights = outcome.trained.model / "model.safetensors"
+        digests |= each | {"predictions": digest(each), "model": sha256(weights.read_bytes())}
     if seen is not None:
         digests["view"] = digest(seen.file)  # content and parent facts; the sidecars hold relative paths
     return Record(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -24,21 +25,26 @@ _CODE = ("bench", "baselines", "leaderboards", "converters", ":!leaderboards/res
 
 
 def machine_facts() -> dict[str, str]:
-    """Processor, cores this process may use, memory, python and operating system."""
+    """Processor, cores this process may use, how busy they were, memory, python and operating system."""
     facts = {
         "cpu": _processor(),
         "cores": str(_cores()),
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
     }
+    with contextlib.suppress(OSError, AttributeError):  # no load average on Windows
+        facts["load"] = " ".join(f"{mean:.2f}" for mean in os.getloadavg())  # over 1, 5 and 15 minutes
     with contextlib.suppress(ValueError, OSError, AttributeError):  # no sysconf on Windows
         facts["memory_gib"] = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f}"
     return facts
 
 
 def code_facts() -> dict[str, str]:
-    """Versions of the suite and of what decides its numbers; commit and dirty where the source is a checkout."""
-    facts = {}
+    """Versions of the suite and of what decides its numbers; commit and dirty where the source is a checkout.
+
+    `packages` is a digest of everything installed: equal where two environments are.
+    """
+    facts = {"packages": digest(sorted(_installed()))}
     for package in ("frugalseg", *_PACKAGES):
         with contextlib.suppress(metadata.PackageNotFoundError):
             facts[package] = metadata.version(package)
@@ -50,6 +56,11 @@ def code_sha256() -> str:
     packages = [name for name in _CODE if not name.startswith(":")]
     files = sorted(path for name in packages for path in (_SOURCE / name).rglob("*.py"))
     return digest([[path.relative_to(_SOURCE).as_posix(), sha256(path.read_bytes())] for path in files])
+
+
+def _installed() -> set[str]:
+    named = ((found.metadata["Name"], found.version) for found in metadata.distributions())
+    return {f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}" for name, version in named if name}
 
 
 def _checkout(root: Path) -> dict[str, str]:
