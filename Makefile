@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed table schemas constraints clean
+.PHONY: help setup demo test check oracles speed table site gate schemas constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,8 +38,15 @@ speed: $(READY) ## time us against the peers, side by side (installs them)
 	$(call install,.[dev$(comma)peers])
 	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group tests/speed
 
-table: $(READY) ## fill the README's tables from the committed records
-	$(BIN)/bench table leaderboards/results --readme README.md
+table: $(READY) ## write every page that is made of the committed records, and the README's tables
+	$(BIN)/bench table --write leaderboards/
+
+site: $(READY) ## the committed records as a web site, in build/site
+	$(BIN)/bench site leaderboards/results --out build/site
+
+gate: $(READY) ## train on made-up patients: are the scores no worse than the committed ones? Four minutes
+	mkdir -p build/gate
+	cd build/gate && PATH="$(abspath $(BIN)):$$PATH" $(CURDIR)/sweeps/gate.sh
 
 schemas: $(READY) ## write docs/schemas from the types
 	$(BIN)/python -c "from pathlib import Path; from bench.schemas import publish; publish(Path('docs/schemas'))"

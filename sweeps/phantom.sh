@@ -3,7 +3,7 @@
 # bfloat16 or more cores does nothing else. `bench compare` learns from them how far seeds lie apart.
 #   sweeps/phantom.sh             both phantoms: 80 runs, each about 20 seconds of one core
 #   sweeps/phantom.sh chaos       one of them; two calls at once, one for each, fill two cores
-#   SEEDS=0,1,2 WHAT="full noisy:gce" sweeps/phantom.sh acdc
+#   SEEDS=0,1,2 WHAT="full noisy:gce" sweeps/phantom.sh acdc    WHAT= makes the data alone
 # Data and runs lie in the folder it is called from. Done runs are skipped, interrupted ones continue.
 set -euo pipefail
 for source in ${@:-acdc chaos}; do
@@ -14,7 +14,7 @@ for source in ${@:-acdc chaos}; do
     mv "$raw.part" "$raw"
   fi
   bench convert "$source" "$raw" data
-  for what in ${WHAT:-full semi10 scribble noisy semi25 semi50 semi10:mean_teacher noisy:gce}; do
+  for what in ${WHAT-full semi10 scribble noisy semi25 semi50 semi10:mean_teacher noisy:gce}; do
     method=supervised
     [ "$what" = "${what#*:}" ] || method=${what#*:}
     bench run --dataset "phantom-$source" --protocol "${what%%:*}" --method "$method" --seed "${SEEDS:-0,1,2,3,4}" \

@@ -5,7 +5,6 @@ import itertools
 import msgspec
 import numpy as np
 import pytest
-from conftest import DICE, HD95, NSD
 from scipy import stats
 
 from leaderboards import gate
@@ -15,6 +14,7 @@ from leaderboards.gate import Limits, factor, one_sided, retrained
 from leaderboards.tolerances import page as tolerance_page
 from leaderboards.tolerances import tolerances
 
+DICE, HD95, NSD = "dice:v1", "hd95:c6-bg-max:v1", "nsd@2mm:c6-bg-pooled:v1"
 LIMITS = Limits()
 PATIENTS = 8
 
