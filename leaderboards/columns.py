@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from leaderboards.summary import HEADLINE, family, short
+from leaderboards.summary import HEADLINE, Interval, family, short
 from leaderboards.table import Row, Section
 
 SHOWN = {"dice", "hd95", "nsd"}  # the other metrics are in CSV and JSON
@@ -176,7 +176,7 @@ def _interval(row: Row, *, definition: str) -> Cell:
     found = row.intervals.get(definition)
     if found is None:
         return Cell("")
-    return Cell(f"[{found.low:.3f}, {found.high:.3f}]{'' if found.seeds else ONE_SEED}", found.low)
+    return Cell(f"[{found.low:.3f}, {found.high:.3f}]{_alone(found)}", found.low)
 
 
 def _spread(row: Row, *, definition: str) -> Cell:
@@ -188,7 +188,13 @@ def _spread(row: Row, *, definition: str) -> Cell:
 
 def _rank(row: Row, *, definition: str) -> Cell:
     found = row.standings.get(definition)
-    return Cell("") if found is None else Cell(f"{found.rank} [{found.low}–{found.high}]", found.rank)
+    if found is None:
+        return Cell("")
+    return Cell(f"{found.rank} [{found.low}–{found.high}]{_alone(row.intervals.get(definition))}", found.rank)
+
+
+def _alone(interval: Interval | None) -> str:
+    return ONE_SEED if interval and not interval.seeds else ""
 
 
 def _facts() -> list[_Column]:
@@ -222,7 +228,9 @@ def _number(value: float | None) -> Cell:
 def _intervals_said(rows: Sequence[Row]) -> list[str]:
     told = [interval for row in rows for definition, interval in row.intervals.items() if family(definition) == "dice"]
     alone = not all(interval.seeds for interval in told)
-    return [f"{ONE_SEED} one seed: the interval is over patients alone and leaves training out"] if alone else []
+    return (
+        [f"{ONE_SEED} one seed: the interval holds patients alone, not what another seed would change"] if alone else []
+    )
 
 
 def _verdicts(rows: Sequence[Row], title: str) -> list[str]:

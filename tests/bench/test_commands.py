@@ -196,6 +196,71 @@ def test_a_readme_that_lags_behind_is_found(bench, data, results, tmp_path):
     assert bench("table", results, "--readme", readme, "--check").code == 0
 
 
+@pytest.fixture
+def scored(bench, data, tmp_path):
+    """A leaderboard of one record, with a README beside it."""
+    label = next((data / "phantom-acdc" / "labelsTr").glob("*.nii.gz"))
+    folder = tmp_path / "leaderboards"
+    bench("score", label, label, "--method", "theirs", "--out", folder / "results" / "theirs")
+    (tmp_path / "README.md").write_text("<!-- table:* -->\n<!-- /table -->\n")
+    return folder
+
+
+def test_pages_are_written_checked_and_a_stale_one_is_shown(bench, scored):
+    assert bench("table", "--check", scored).code == 1
+    done = bench("table", "--write", scored)
+    assert done.code == 0 and "wrote" in done.err
+    pages = sorted((scored / "pages").iterdir())
+    assert [path.suffix for path in pages] == [".csv", ".json", ".md", ".tex"]
+    assert "theirs" in (scored.parent / "README.md").read_text()
+    assert bench("table", "--check", scored) == (0, "", "")
+    pages[2].write_text(pages[2].read_text().replace("1.000", "0.999"))
+    done = bench("table", "--check", scored)
+    assert done.code == 1 and "0.999" in done.err and "bench table --write" in done.err
+    assert "0.999" in pages[2].read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [["--write"], ["--check", "."], ["--write", "--check", "."], ["--write", "--out", "x"]]
+)
+def test_pages_need_one_folder_of_results_and_no_other_target(bench, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    done = bench("table", *words)
+    assert done.code == 2 and "mend" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["--format", "latex"], "\\begin{table}"),
+        (["--format", "html"], "<table>"),
+        (["--format", "challenger", "--metric", "hd95"], '"task","case","algorithm","value"'),
+        (["--format", "csv"], '"dataset",'),
+        (["--format", "markdown"], "**"),
+    ],
+)
+def test_every_format_is_written(bench, scored, words, start):
+    done = bench("table", scored, *words)
+    assert done.code == 0 and done.out.startswith(start) and "theirs" in done.out
+
+
+def test_the_ending_of_a_file_says_the_format(bench, scored, tmp_path):
+    for ending, start in ((".tex", "\\begin"), (".html", "<table>"), (".csv", '"dataset"'), (".json", "{")):
+        out = tmp_path / f"table{ending}"
+        assert bench("table", scored, "--out", out).code == 0
+        assert out.read_text().startswith(start)
+
+
+def test_an_unknown_metric_is_a_slip_of_the_pen(bench, scored):
+    done = bench("table", scored, "--format", "challenger", "--metric", "dise")
+    assert done.code == 2 and "Did you mean 'dice'" in done.err
+
+
+def test_a_table_is_as_wide_as_the_variable_columns_says(bench, scored, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    assert max(map(len, bench("table", scored).out.splitlines())) <= 70
+
+
 def test_table_without_records_says_what_to_do(bench, tmp_path):
     done = bench("table", tmp_path)
     assert done.code == 3

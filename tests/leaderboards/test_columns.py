@@ -101,7 +101,7 @@ def test_an_interval_says_when_it_knows_one_seed_only(make):
     made = [msgspec.structs.replace(row, intervals={DICE: found}) for row, found in zip(made, intervals, strict=True)]
     table = tables(made)[0]
     assert [cells(table, i)["95 % interval"] for i in range(2)] == ["[0.700, 0.900]", "[0.700, 0.900]†"]
-    assert "† one seed: the interval is over patients alone" in table.note
+    assert "† one seed: the interval holds patients alone" in table.note
 
 
 def test_a_rank_shows_its_interval_and_counts_inside_a_block(make):
