@@ -1,18 +1,19 @@
 """Predictions that somebody else made: find what they belong to, and record their scores."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 from bench import metrics, protocols, splits
 from bench.matching import Match, of_folders, stem, with_dataset
 from bench.score import Structures, prediction_digests
+from bench.submission import safe
 from converters.dataset import Dataset
 from converters.errors import UsageError
 from converters.files import digest
 from converters.volume import data_sha256, read_label
 from leaderboards import facts
 from leaderboards.record import FORMAT, CaseScore, Record
+from leaderboards.rules import FOREIGN
 
 UNSTATED = "unstated"
 
@@ -70,7 +71,7 @@ def compare(predictions: Path, reference: Path, split: str | None) -> Comparison
         matches, problems = of_folders(predictions, reference)
     else:
         matches, problems = (Match(stem(reference), stem(reference), None, reference, predictions),), []
-    name = f"folder-{_safe(stem(reference.resolve()))}"
+    name = f"folder-{safe(stem(reference.resolve()))}"
     return Comparison(matches, Structures.found(matches), name, "all", {}, tuple(problems))
 
 
@@ -101,7 +102,7 @@ def record(comparison: Comparison, scores: tuple[CaseScore, ...], claim: Claim) 
         selection=UNSTATED,
         task="labels",
         annotator="",
-        recipe={"predictions": "foreign"},
+        recipe=dict(FOREIGN),
         digests={**data, **each, "predictions": digest(each), "code": facts.code_sha256()},
         definitions={"protocol": claim.version, "metrics": metrics.version(), "record": str(FORMAT)},
         code=facts.code_facts(),
@@ -116,8 +117,4 @@ def record(comparison: Comparison, scores: tuple[CaseScore, ...], claim: Claim) 
 
 def default_folder(record: Record) -> Path:
     """`runs/foreign/<dataset>/<method>/<digest>`: other predictions of one method do not take its place."""
-    return Path("runs", "foreign", record.dataset, _safe(record.method), record.digests["predictions"][:12])
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name)[:64].strip("-") or "unnamed"
+    return Path("runs", "foreign", record.dataset, safe(record.method), record.digests["predictions"][:12])

@@ -1,6 +1,7 @@
-"""Which prediction belongs to which reference: by case id, by native id, by the name of the source image."""
+"""Which prediction belongs to which reference: by case id, native id or the name of an image, as toolkits write it."""
 
 import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from converters.dataset import Case, Dataset
 from converters.errors import BenchError
 from converters.files import is_junk
 
+POSTFIXES = ("_seg", "_pred", "_trans")  # what MONAI's SaveImage and its bundles put behind the name of the image
 _ENDINGS = (".nii.gz", ".nii")
 _SHOWN = 5  # names in a message
 
@@ -24,14 +26,17 @@ class Match:
 
 
 def with_dataset(predictions: Path, dataset: Dataset, cases: Sequence[Case]) -> tuple[tuple[Match, ...], list[str]]:
-    """Every case with its prediction, a file named by case id or native id; and a sentence about files left over.
+    """Every case with its prediction, a file named as toolkits name it; and a sentence about files left over.
+
+    A case answers to its id, its native id, the name of its source image and those of its images. The file has that
+    name, or that name and one of `POSTFIXES`, in the folder or in a folder of its own: `docs/submit.md`.
 
     Raises:
         BenchError: a reference is not dense or not a person's, a case has two predictions, or no file fits a case.
     """
-    found = label_files(predictions)
+    found = _answering(predictions)
     matches = tuple(
-        Match(case.id, case.subject, _group(case), _reference(dataset, case), _prediction(case, found))
+        Match(case.id, case.subject, _group(case), _reference(dataset, case), _prediction(case.id, _names(case), found))
         for case in cases
     )
     return matches, _left_over(predictions, found, matches)
@@ -43,8 +48,11 @@ def of_folders(predictions: Path, references: Path) -> tuple[tuple[Match, ...], 
     Raises:
         BenchError: a name stands for two files, or no name is in both folders.
     """
-    found = label_files(predictions)
-    matches = tuple(Match(name, name, None, path, found.get(name)) for name, path in label_files(references).items())
+    found = _answering(predictions)
+    matches = tuple(
+        Match(name, name, None, path, _prediction(name, (name,), found))
+        for name, path in label_files(references).items()
+    )
     return matches, _left_over(predictions, found, matches)
 
 
@@ -65,6 +73,26 @@ def label_files(folder: Path) -> Mapping[str, Path]:
             raise BenchError(f"two files for {name}: {found[name].name} and {path.name}", where=folder, mend="keep one")
         found[name] = path
     return found
+
+
+def _answering(folder: Path) -> Mapping[str, list[Path]]:
+    """The predictions of a folder by every name they answer to."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for name, path in label_files(folder).items():
+        for one in _bare(name):
+            found[one].append(path)
+    for own in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for name, path in label_files(own).items():
+            # A folder for each case, as MONAI makes it; any other folder is somebody's notes or an older result.
+            if own.name in _bare(name):
+                found[own.name].append(path)
+    return found
+
+
+def _bare(name: str) -> tuple[str, ...]:
+    """The name, and the name without what a toolkit put behind it."""
+    ending = next((postfix for postfix in POSTFIXES if name.endswith(postfix)), "")
+    return (name, name.removesuffix(ending)) if ending else (name,)
 
 
 def stem(path: Path) -> str:
@@ -90,13 +118,18 @@ def _reference(dataset: Dataset, case: Case) -> Path:
     return dataset.path(label.file)
 
 
-def _prediction(case: Case, found: Mapping[str, Path]) -> Path | None:
-    # Other toolkits name a prediction after the image they read: patient001_frame01.nii.gz.
-    source = stem(Path(case.sources[0].path)) if case.sources else case.id
-    paths = [found[name] for name in dict.fromkeys((case.id, case.native_id, source)) if name in found]
+def _names(case: Case) -> tuple[str, ...]:
+    # Other toolkits name a prediction after the image they read: patient001_frame01.nii.gz, patient001-ed_0000.nii.gz.
+    images = [case.sources[0].path] if case.sources else []
+    images += [image.file for image in case.images.values()]
+    return (case.id, case.native_id, *(stem(Path(image)) for image in images))
+
+
+def _prediction(case: str, names: Sequence[str], found: Mapping[str, Sequence[Path]]) -> Path | None:
+    paths = list(dict.fromkeys(path for name in names for path in found.get(name, ())))
     if len(paths) > 1:
-        names = " and ".join(path.name for path in paths)
-        raise BenchError(f"case {case.id} has two predictions: {names}", where=paths[0].parent, mend="keep one")
+        told = " and ".join("/".join(path.parts[-2:]) for path in paths)
+        raise BenchError(f"case {case} has two predictions: {told}", where=paths[0].parent, mend="keep one")
     return paths[0] if paths else None
 
 
@@ -105,17 +138,28 @@ def _group(case: Case) -> str | None:
     return None if group is None else str(group)
 
 
-def _left_over(folder: Path, found: Mapping[str, Path], matches: Sequence[Match]) -> list[str]:
+def _left_over(folder: Path, found: Mapping[str, Sequence[Path]], matches: Sequence[Match]) -> list[str]:
     """What to tell about predictions of cases that nobody asked for."""
     if not matches:
         raise BenchError("there is no case to score", mend="give a split, or a folder, that holds some")
-    used = {match.prediction for match in matches}
-    if used == {None}:
+    files = list(dict.fromkeys(path for paths in found.values() for path in paths))
+    used = [match.prediction for match in matches if match.prediction is not None]
+    if not used:
         raise BenchError(
-            f"none of the {len(found)} NIfTI files here is named after one of the {len(matches)} cases to score",
+            f"none of the {len(files)} NIfTI files here is named after one of the {len(matches)} cases to score",
             where=folder,
-            mend=f"name them as the references are: {matches[0].case}.nii.gz",
+            mend=_how_to(folder, matches[0].case),
         )
-    rest = [path.name for path in found.values() if path not in used]
-    shown = ", ".join(rest[:_SHOWN]) + (f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else "")
-    return [f"{len(rest)} of {len(found)} predictions belong to no case that is scored: {shown}"] if rest else []
+    if twice := sorted(path.name for path, n in Counter(used).items() if n > 1):
+        raise BenchError(f"{_some(twice)} fits two cases", where=folder, mend="name predictions by case id")
+    rest = sorted("/".join(path.relative_to(folder).parts) for path in files if path not in used)
+    return [f"{len(rest)} of {len(files)} predictions belong to no case that is scored: {_some(rest)}"] if rest else []
+
+
+def _how_to(folder: Path, case: str) -> str:
+    inner = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and label_files(path)]
+    return f"give one of its folders: {_some(inner)}" if inner else f"name them as the references are: {case}.nii.gz"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -67,10 +67,10 @@ class Record(Strict):
     task: str
     annotator: str  # which kind of labels training saw: dense, expert, simulated scribble ...
     recipe: dict[str, object]
-    digests: dict[str, str]  # dataset, split, view, recipe, code, predictions, and prediction:<case>
+    digests: dict[str, str]  # dataset, split, view, recipe, code, model, predictions, and prediction:<case>
     definitions: dict[str, str]  # protocol, metrics, record versions
-    code: dict[str, str]  # commit, dirty, versions of the packages that matter
-    machine: dict[str, str]  # CPU / GPU, cores, threads, memory, driver, load
+    code: dict[str, str]  # commit, dirty, versions of the packages that matter, digest of all packages, scorer
+    machine: dict[str, str]  # CPU / GPU, cores, threads, memory, driver, load, what decides the bits
     budget: Budget | None
     parameters: int
     train: Cost | None

@@ -3,21 +3,22 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from converters.files import digest
 from leaderboards.record import CaseScore, Record
-from leaderboards.summary import DISTANCES, OVERLAPS, family
+from leaderboards.summary import DISTANCES, bounds, family
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
-FOREIGN = {"predictions": "foreign"}  # the recipe of predictions that somebody else made
+FOREIGN: dict[str, object] = {"predictions": "foreign"}  # the recipe of predictions that somebody else made
 EVIDENCE = ("dataset", "split", "code", "predictions")  # digests without which nothing can be scored again
 PREDICTION = "prediction:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ROUNDING = 1e-9
+_KNOWN = {"full", "semi", "scribble", "noisy"}  # protocols of which it is known whether labels agree with the reference
 _VOLUMES: dict[str, Callable[[CaseScore], int]] = {
     "volume_reference_ml:v1": lambda score: score.tp + score.fn,
     "volume_prediction_ml:v1": lambda score: score.tp + score.fp,
@@ -126,7 +127,9 @@ def _counts(record: Record) -> Found:
     yield from _told(record, _unsound)
 
 
-@rule("overlap", "Dice, IoU and volume difference are what the counts give.", fatal=True)
+@rule(
+    "overlap", "Dice, IoU, precision, sensitivity and relative volume difference are what the counts give.", fatal=True
+)
 def _overlap(record: Record) -> Found:
     yield from _told(record, lambda score: None if _unsound(score) else _miscounted(score))
 
@@ -141,7 +144,7 @@ def _volumes(record: Record) -> Found:
             yield f"case {case}: its volumes do not fit one voxel size"
 
 
-@rule("range", "Every value is finite; overlaps lie in 0..1, distances between 0 and the image diagonal.", fatal=True)
+@rule("range", "Every value is finite; shares lie in 0..1, distances between 0 and the image diagonal.", fatal=True)
 def _range(record: Record) -> Found:
     yield from _told(record, lambda score: None if _unsound(score) else _out_of_range(score))
 
@@ -202,8 +205,8 @@ def _budget(record: Record) -> Found:
         yield "fewer cases than subjects, slices than cases, or voxels than slices"
     if budget.agreement is not None and not 0 <= budget.agreement <= 1:
         yield f"labels agree to {budget.agreement}"
-    noisy = record.protocol.startswith("noisy")
-    if noisy != (budget.agreement is not None):
+    kind = record.protocol.rstrip("0123456789")
+    if kind in _KNOWN and (kind == "noisy") != (budget.agreement is not None):
         yield f"protocol {record.protocol}, labels that agree to {budget.agreement} with the clean ones"
 
 
@@ -262,12 +265,16 @@ def _expected(score: CaseScore) -> dict[str, tuple[str, float | None]]:
     some, reference = tp + fp + fn, tp + fn
     empty = score.status == "both_empty"
     signed = 100 * (fp - fn) / reference if reference else -100.0 if score.status == "invalid" else None
-    return {
+    found: dict[str, tuple[str, float | None]] = {
         "dice:v1": ("Dice", None if empty else 2 * tp / max(1, tp + some)),
         "iou:v1": ("IoU", None if empty else tp / max(1, some)),
         "rvd:v1": ("RVD", signed),
         "ravd:v1": ("RAVD", None if signed is None else abs(signed)),
     }
+    if score.status == "ok":
+        found["precision:v1"] = ("precision", tp / (tp + fp))
+        found["sensitivity:v1"] = ("sensitivity", tp / reference)
+    return found
 
 
 def _six(value: float | None) -> str:
@@ -278,17 +285,8 @@ def _out_of_range(score: CaseScore) -> str | None:
     for definition, value in score.metrics.items():
         if value is None:
             continue
-        kind = family(definition)
-        low, high = -math.inf, math.inf
-        if kind in OVERLAPS:
-            low, high = 0.0, 1.0
-        elif kind in DISTANCES:
-            low, high = 0.0, score.diagonal_mm
+        low, high = bounds(definition)
+        high = score.diagonal_mm if family(definition) in DISTANCES else high
         if not (math.isfinite(value) and low <= value <= high * (1 + _ROUNDING)):
             return f"{definition} is {value}"
     return None
-
-
-def ids() -> Iterable[str]:
-    """The rules by id, in order."""
-    return [each.id for each in RULES]

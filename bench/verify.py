@@ -1,0 +1,255 @@
+"""Check a record against the rules, its predictions and its weights: `docs/submit.md` says what each level means."""
+
+import dataclasses
+import functools
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench import evidence, metrics, protocols, splits
+from bench.evidence import Grounds
+from bench.matching import Match
+from bench.submission import MANIFEST, Submission
+from bench.unpack import unpack
+from converters.errors import BenchError, UsageError
+from converters.files import Strict, inside, read_json, sha256
+from leaderboards import collect, rules
+from leaderboards.record import Record
+from leaderboards.verification import REINFERRED, RESCORED, RULES, Verification
+
+DICE = "dice:v1"
+NEAR = 1e-4  # Dice: as near as another machine must come with the same weights
+SHOWN = 3  # breaches of one rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Claimed:
+    """A record, and the files that should bear it out."""
+
+    name: str
+    file: Path
+    record: Record
+    predictions: Path
+    model: Path
+
+    @classmethod
+    def at(cls, file: Path, name: str, predictions: Path | None = None) -> "Claimed":
+        """A record file with what lies beside it, as `bench run` leaves it.
+
+        Raises:
+            BenchError: it is malformed or of a newer format.
+        """
+        beside = file.parent
+        return cls(name, file, Record.load(file), predictions or beside / "predictions", beside / "model")
+
+
+def claims(path: Path, scratch: Path, predictions: Path | None = None) -> list[Claimed]:
+    """Every record that a path stands for: a submission, packed or not, a run folder, a folder of them, a record file.
+
+    Raises:
+        BenchError: there is nothing to verify, a record cannot be read, or a submission is not as its manifest says.
+    """
+    if path.suffix == ".zip":
+        unpack(path, scratch)
+        if not (scratch / MANIFEST).is_file():
+            raise BenchError(f"no {MANIFEST} in it", where=path, mend="bench submit RUN --out FILE.zip")
+        return _submitted(scratch, path)
+    if (path / MANIFEST).is_file():
+        return _submitted(path, path)
+    found = [Claimed.at(file, str(file), predictions) for file in collect.files([path])]
+    if not found:
+        raise BenchError("no record here", where=path, mend="give a run folder, a record file or a submission")
+    return found
+
+
+def _submitted(folder: Path, shown: Path) -> list[Claimed]:
+    found = []
+    for run in Submission.load(folder).runs:
+        claimed = Claimed.at(inside(folder, run.record), f"{shown}: {run.record}", inside(folder, run.predictions))
+        if claimed.record.id() != run.id:
+            raise BenchError(f"{run.record} is not record {run.id[:12]}", where=shown, mend="bench submit again")
+        found.append(claimed)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Means:
+    """What to check with."""
+
+    data: Path
+    device: str = "cpu"
+    plugin: Path | None = None
+
+
+class Result(Strict):
+    """What became of one rule."""
+
+    rule: str
+    level: int
+    sentence: str
+    found: tuple[str, ...]  # breaches
+    checked: bool = True  # False where an earlier rule left nothing to check
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was checked and nothing was found."""
+        return self.checked and not self.found
+
+
+class Check(NamedTuple):
+    """A rule above level 0."""
+
+    id: str
+    level: int
+    sentence: str
+    breaches: Callable[["_Work"], Iterator[str]]
+
+
+CHECKS: list[Check] = []
+
+
+def check(name: str, level: int, sentence: str) -> Callable[[Callable[["_Work"], Iterator[str]]], None]:
+    """Make a function one of the rules; where one is broken, those after it are not checked."""
+    return lambda breaches: CHECKS.append(Check(name, level, sentence, breaches))
+
+
+def verify_rules(record: Record) -> list[Result]:
+    """Level 0: what the record says of itself."""
+    found: dict[str, list[str]] = {}
+    for breach in rules.broken(record):
+        found.setdefault(breach.rule.id, []).append(breach.sentence)
+    return [
+        Result(rule=each.id, level=RULES, sentence=each.sentence, found=tuple(found.get(each.id, ())))
+        for each in rules.RULES
+    ]
+
+
+def verify(claimed: Claimed, level: int, means: Means) -> list[Result]:
+    """Every rule up to a level, and what became of it."""
+    results = verify_rules(claimed.record)
+    sound = not rules.faults(claimed.record)
+    with tempfile.TemporaryDirectory() as scratch:
+        work = _Work(claimed, means, Path(scratch))
+        for each in CHECKS:
+            if each.level <= level:
+                found = _breaches(each, work) if sound else ()
+                results.append(
+                    Result(rule=each.id, level=each.level, sentence=each.sentence, found=found, checked=sound)
+                )
+                sound = sound and not found
+    return results
+
+
+def verification(record: Record, results: Sequence[Result]) -> Verification:
+    """What is written down: the highest level of which, and of all below, every rule holds."""
+    reached = RULES
+    for level in (RULES, RESCORED, REINFERRED):
+        some = [result for result in results if result.level == level]
+        if not some or not all(result.holds for result in some):
+            break
+        reached = level
+    told = tuple(f"{result.rule}: {sentence}" for result in results for sentence in some_of(result.found))
+    return Verification(record=record.id(), level=reached, scorer=metrics.version(), findings=told)
+
+
+def some_of(found: tuple[str, ...]) -> tuple[str, ...]:
+    """The first breaches, and how many more there are."""
+    more = len(found) - SHOWN
+    return (*found[:SHOWN], f"{more} more") if more > 0 else found
+
+
+def _breaches(each: Check, work: "_Work") -> tuple[str, ...]:
+    try:
+        return tuple(each.breaches(work))
+    except UsageError as error:
+        return (f"{error.what} {error.mend or ''}".strip(),)
+    except (BenchError, OSError) as error:
+        return (str(error).partition("\n")[0],)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """Read once, used by several checks."""
+
+    claimed: Claimed
+    means: Means
+    scratch: Path
+
+    @property
+    def record(self) -> Record:
+        return self.claimed.record
+
+    @functools.cached_property
+    def grounds(self) -> Grounds:
+        return Grounds.of(self.record, self.means.data)
+
+    @functools.cached_property
+    def matches(self) -> tuple[Match, ...]:
+        return self.grounds.matches(self.claimed.predictions)
+
+
+@check("data", RESCORED, "The dataset and the split are here, and are those that the record names.")
+def _data(work: _Work) -> Iterator[str]:
+    yield from evidence.strange_references(work.grounds)
+
+
+@check("cases", RESCORED, "Every test case that has a reference is scored, for every label, and no other.")
+def _cases(work: _Work) -> Iterator[str]:
+    yield from evidence.strange_cases(work.record, work.grounds)
+
+
+@check("share", RESCORED, "A run of ours saw as many labelled subjects as its protocol allows.")
+def _share(work: _Work) -> Iterator[str]:
+    budget = work.record.budget
+    if rules.is_foreign(work.record) or budget is None:
+        return
+    percent = protocols.parse(work.record.protocol).percent
+    allowed = splits.count(percent, len(work.grounds.split.train))
+    if budget.labelled_subjects > allowed:
+        yield f"{budget.labelled_subjects} labelled subjects; {work.record.protocol} allows {allowed}"
+
+
+@check("voxels", RESCORED, "Every prediction holds the voxels that the record has the digest of.")
+def _voxels(work: _Work) -> Iterator[str]:
+    yield from evidence.strange_predictions(work.record, work.matches)
+
+
+@check("scores", RESCORED, "Scored again, the predictions give the recorded counts, and the values to 1e-9.")
+def _scores(work: _Work) -> Iterator[str]:
+    yield from evidence.differences(work.record, work.grounds.score(work.matches, work.record))
+
+
+@check("weights", REINFERRED, "The weights are those the record names, trained with the settings of its recipe.")
+def _weights(work: _Work) -> Iterator[str]:
+    from baselines.model import ModelSpec
+
+    if not (work.claimed.model / "model.json").is_file():
+        yield "there are no weights"
+        return
+    spec = read_json(work.claimed.model / "model.json", ModelSpec)
+    found = sha256((work.claimed.model / "model.safetensors").read_bytes())
+    if found != (named := work.record.digests.get("model", found)):
+        yield f"weights {found[:12]} here, {named[:12]} in the record"
+    if msgspec.json.decode(msgspec.json.encode(spec.config)) != work.record.recipe.get("train"):
+        yield "trained with other settings than the recipe's"
+    if spec.seed != work.record.seed:
+        yield f"trained with seed {spec.seed}, recorded is {work.record.seed}"
+
+
+@check("again", REINFERRED, "Predicted again, the voxels are the same, or every Dice is within 1e-4.")
+def _again(work: _Work) -> Iterator[str]:
+    from baselines import predict
+
+    grounds, where = work.grounds, predict.Setting(work.means.device, work.means.plugin)
+    predict.predict(work.claimed.model, grounds.dataset, grounds.cases, work.scratch, where)
+    matches = grounds.matches(work.scratch)
+    if not list(evidence.strange_predictions(work.record, matches)):
+        return
+    again = {(score.case, score.label): score for score in grounds.score(matches, work.record)}
+    for old in work.record.cases:
+        said, found = old.metrics.get(DICE), again[old.case, old.label].metrics[DICE]
+        if abs((said or 0.0) - (found or 0.0)) > NEAR or (said is None) != (found is None):
+            yield f"case {old.case}, {old.label}: Dice {found} for {said}"
