@@ -1,5 +1,6 @@
 """How far apart two outlines are: border voxels of two masks and the exact distances between them, in mm."""
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -54,14 +55,13 @@ def _walk(points: Points, other: Mask, mm: Distances) -> Distances:
 
     Two good outlines lie a few voxels apart, so a handful of look-ups finds most of what a tree would be built for.
     """
-    offsets, lengths = _offsets(mm)
+    offsets, lengths, starts = _offsets(tuple(mm))
     reach = offsets.max(axis=0)
     map_ = np.pad(other, [(n, n) for n in reach])
     strides = np.array(map_.strides)
     steps, at, flat = offsets @ strides, (points + reach) @ strides, map_.ravel()
     found, left, looks = np.full(len(points), np.inf), np.arange(len(points)), LOOKS * len(points)
-    starts = np.flatnonzero(np.diff(lengths, prepend=-1.0))  # equal to the last bit: one shell
-    for start, stop in itertools.pairwise([*starts, len(steps)]):
+    for start, stop in itertools.pairwise(starts):
         hit = flat[at + steps[start]]
         for step in steps[start + 1 : stop]:
             hit |= flat[at + step]
@@ -73,8 +73,10 @@ def _walk(points: Points, other: Mask, mm: Distances) -> Distances:
     return found
 
 
-def _offsets(mm: Distances) -> tuple[Points, Distances]:
-    """About `NEAR` index offsets without the zero, and their lengths in mm, shortest first."""
+@functools.lru_cache(maxsize=16)
+def _offsets(spacing: tuple[float, ...]) -> tuple[Points, Distances, list[int]]:
+    """About `NEAR` index offsets without the zero, their lengths in mm, shortest first, and where each shell starts."""
+    mm = np.array(spacing)
     half = len(mm) / 2
     ball = math.pi**half / math.gamma(half + 1)
     radius = max((NEAR * float(mm.prod()) / ball) ** (1 / len(mm)), float(mm.min()))
@@ -83,7 +85,9 @@ def _offsets(mm: Distances) -> tuple[Points, Distances]:
     lengths = _lengths(grid, mm)
     kept = np.flatnonzero((lengths > 0) & (lengths <= radius))
     kept = kept[np.argsort(lengths[kept], kind="stable")]
-    return grid[kept], lengths[kept]
+    lengths = lengths[kept]
+    starts = np.flatnonzero(np.diff(lengths, prepend=-1.0))  # equal to the last bit: one shell
+    return grid[kept], lengths, [*starts.tolist(), len(lengths)]
 
 
 def _search(points: Points, others: Points, mm: Distances) -> Distances:
