@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converters.errors import BenchError
 from converters.files import safe_id, write_bytes
-from leaderboards import clinical, columns, export, readme, render
+from leaderboards import clinical, columns, export, readme, render, tolerances
 from leaderboards.collect import load
 from leaderboards.record import Record
 from leaderboards.table import Row, rows
@@ -33,6 +33,7 @@ def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
     for dataset, members in groupby(made, lambda row: row.section.dataset):
         for ending, text in _texts(list(members), found.records).items():
             pages[leaderboards / FOLDER / f"{_file(dataset)}{ending}"] = text
+    pages[leaderboards / FOLDER / "gate.md"] = tolerances.page(tolerances.tolerances(found.records)[0])
     pages |= _readme(leaderboards.resolve().parent / "README.md", made)
     return pages, [*found.problems, *left_out]
 

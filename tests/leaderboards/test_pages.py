@@ -32,7 +32,7 @@ def written(folder):
 def test_every_dataset_has_its_pages_and_the_readme_its_tables(folder):
     made = written(folder)
     names = sorted(path.name for path in made)
-    assert names == ["README.md", "acdc.csv", "acdc.json", "acdc.md", "acdc.tex"]
+    assert names == ["README.md", "acdc.csv", "acdc.json", "acdc.md", "acdc.tex", "gate.md"]
     assert all(path.read_text() == text for path, text in made.items())
     readme = (folder.parent / "README.md").read_text()
     assert readme.startswith("Intro\n<!-- table:acdc -->\n") and readme.endswith("<!-- /table -->\nEnd\n")
