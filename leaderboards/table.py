@@ -223,6 +223,8 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
     statuses = [score.status for score in scores]
     trained = [record.train for record in records if record.train]
     predicted = [record.predict for record in records if record.predict]
+    machines = sorted({machine(record) for record in records})
+    speeds = _speeds(trained, predicted) if len(machines) == 1 else (None, None)
     return Row(
         section=group.section,
         method=group.method,
@@ -239,14 +241,14 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
             label: _summaries([[s for s in cases if s.label == label] for cases in repeats], definitions)
             for label in dict.fromkeys(score.label for score in scores)
         },
-        train_items_per_s=statistics.median(cost.items_per_s for cost in trained) if trained else None,
-        seconds_per_case=_seconds_per_case(predicted),
+        train_items_per_s=speeds[0],
+        seconds_per_case=speeds[1],
         peak_host_mib=max((cost.peak_host_mib for cost in (*trained, *predicted)), default=None),
         peak_device_mib=max(
             (c.peak_device_mib for c in (*trained, *predicted) if c.peak_device_mib is not None), default=None
         ),
         parameters=records[0].parameters,
-        machine=", ".join(sorted({_machine(record) for record in records})),
+        machine=", ".join(machines),
         runs=(runs := tuple(sorted(record.id() for record in records))),
         verified=min(verified.get(run, 0) for run in runs),
         intervals={d: found for d in definitions if (found := interval(repeats, d)) is not None},
@@ -259,13 +261,16 @@ def _summaries(repeats: Sequence[Sequence[CaseScore]], definitions: Iterable[str
     return {definition: summary for definition, summary in found.items() if summary is not None}
 
 
-def _seconds_per_case(costs: Sequence[Cost]) -> float | None:
-    """All seconds by all cases: a mean of rates would let the quick run hide the slow one."""
-    cases = sum(cost.items for cost in costs)
-    return sum(cost.seconds for cost in costs) / cases if cases else None
+def _speeds(trained: Sequence[Cost], predicted: Sequence[Cost]) -> tuple[float | None, float | None]:
+    """Samples per second of training, seconds per predicted case, on one machine."""
+    rate = statistics.median(cost.items_per_s for cost in trained) if trained else None
+    cases = sum(cost.items for cost in predicted)
+    # All seconds by all cases: a mean of rates would let the quick run hide the slow one.
+    return rate, sum(cost.seconds for cost in predicted) / cases if cases else None
 
 
-def _machine(record: Record) -> str:
+def machine(record: Record) -> str:
+    """What a run ran on, in a few words."""
     facts = record.machine
     if "gpu" in facts:
         return facts["gpu"]

@@ -134,3 +134,10 @@ def test_what_the_tests_say_is_said_below_once_for_all_or_row_by_row(make):
     names = [row.method for row in semi]
     expected = f"by Dice: {names[0]}: better than gce. {names[1]}: worse than it"
     assert tables([full, *apart])[0].notes[1].endswith(expected)
+
+
+def test_a_row_whose_seeds_ran_on_several_machines_has_no_speed(make):
+    made, _ = rows([make(), make(seed=1, machine={"cpu": "Other"}), make(method="gce")])
+    row = next(row for row in made if row.method == "supervised")
+    assert (row.train_items_per_s, row.seconds_per_case) == (None, None)
+    assert row.machine == "Other, ? cores, Some CPU, ? cores" and row.peak_host_mib == 900.0
