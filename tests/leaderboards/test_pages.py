@@ -77,7 +77,7 @@ def test_a_page_that_is_missing_or_that_nobody_makes_is_found_and_mended(folder)
     changed = pages.write(folder, pages.build(folder)[0])
     assert sorted(path.name for path in changed) == ["acdc.tex", "gone.md"]
     assert sorted(path.name for path in (folder / "pages").iterdir()) == [
-        "acdc.csv", "acdc.json", "acdc.md", "acdc.tex", "notes.txt",
+        "acdc.csv", "acdc.json", "acdc.md", "acdc.tex", "gate.md", "notes.txt",
     ]  # fmt: skip
     assert pages.differences(folder, pages.build(folder)[0]) == []
 
