@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+import numpy as np
 import pytest
 
 from leaderboards.record import Budget, CaseScore, Cost, Record
@@ -67,3 +69,34 @@ def make() -> Make:
         return Record(**(values | fields))  # type: ignore[arg-type]
 
     return record
+
+
+@pytest.fixture(scope="session")
+def valued() -> Score:
+    """Makes one CaseScore of given values: `valued("p1", {"dice:v1": 0.83}, "liver", status="ok")`."""
+
+    def made(case: str, values: Mapping[str, float], label: str = "liver", status: str = "ok") -> CaseScore:
+        one = _score(case, label, status=status)
+        return msgspec.structs.replace(one, metrics=one.metrics | values)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def runs(make: Make, valued: Score) -> Callable[..., list[Record]]:
+    """Makes the records of a method, one per seed: Dice normal around `level`, the same again for the same name."""
+
+    def records(method: str, level: float, *, patients: int = 12, seeds: int = 3, **fields: object) -> list[Record]:
+        random = np.random.default_rng([*method.encode(), patients])
+        dice = level + random.normal(0, 0.01, (patients, seeds))
+        return [
+            make(
+                tuple(valued(f"p{i:03}", {DICE: float(dice[i, seed])}) for i in range(patients)),
+                method=method,
+                seed=seed,
+                **fields,
+            )
+            for seed in range(seeds)
+        ]
+
+    return records
