@@ -1,19 +1,24 @@
 """The profiles: values of the reference case, what can be worked out by hand, empty masks, crops and edges."""
 
 import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import profile
+from bench import profile, splits
 from bench.matching import Match
 from bench.score import Structures, score_volumes
 from bench.surface import measure, pair
 from converters.errors import UsageError
-from converters.volume import Volume, read_label
+from converters.volume import Volume, read_label, write_nifti
+from leaderboards.record import Record
 
 TOLERANCES = (1.0, 2.0)
 ALL = ("chaos", "mrbrains13", "mrbrains18", "pymic", "ssl4mis", "surface_distance")
@@ -36,7 +41,9 @@ REFERENCE_CASE = {
     "pymic.dice:v1": 0.9784341478507442,
     "pymic.iou:v1": 0.9577788311858608,
     "pymic.hd95_mm:v1": 3.6328125,
+    "pymic.hd95_reported_mm:v1": 3.6328125,
     "pymic.assd_mm:v1": 0.7129284626973728,
+    "pymic.assd_reported_mm:v1": 0.7129284626973728,
     "pymic.rve:v1": 0.006645339808356205,
     "ssl4mis.dice:v1": 0.9784341478506637,
     "ssl4mis.hd95_voxels:v1": 2.0,
@@ -49,6 +56,7 @@ REFERENCE_CASE = {
     "surface_distance.nsd@1mm:v1": 0.8435066253810043,
     "surface_distance.nsd@2mm:v1": 0.9502598072480365,
 }
+CHAOS = tuple(name for name in REFERENCE_CASE if name.startswith("chaos."))
 
 
 def scored(reference, prediction, spacing, names=ALL, status=None):
@@ -72,6 +80,14 @@ def test_the_reference_case(shared_data):
     assert found == pytest.approx(REFERENCE_CASE, rel=1e-9)
     (plain,) = score_volumes(Match("a", "a", None, None, None), g, p, dataclasses.replace(structures, profiles=()), [])
     assert plain.metrics == {name: value for name, value in score.metrics.items() if name not in found}
+
+
+def test_the_document_has_every_number():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, value in REFERENCE_CASE.items():
+        documented = re.sub(r"@\d+mm", "@{tau}mm", name)
+        assert [row for row in rows if row.startswith(f"| `{documented}` |") and f" {value}" in row], name
 
 
 def test_every_number_names_its_profile_and_version():
@@ -140,6 +156,7 @@ EMPTY = {
         "mrbrains18.hd95_mm": None,
         "mrbrains18.volumetric_similarity": 0.0,
         "pymic.hd95_mm": 100.0,
+        "pymic.hd95_reported_mm": 50.0,
         "pymic.assd_mm": 20.0,
         "pymic.rve": 1.0,
         "ssl4mis.dice": 0.0,
@@ -214,6 +231,7 @@ def two_masks(draw):
     return *masks, tuple(draw(st.sampled_from([0.5, 0.958, 1.0, 3.0])) for _ in shape)
 
 
+@settings(max_examples=40)
 @given(two_masks(), st.tuples(*[st.tuples(st.integers(0, 2), st.integers(1, 2))] * 3))
 def test_an_image_that_goes_on_without_the_organ_changes_only_what_the_edge_of_the_image_means(case, margins):
     g, p, spacing = case
@@ -241,6 +259,7 @@ def test_a_mask_that_fills_an_image_without_edge_has_no_border():
     assert found["pymic.hd95_mm"] > 0
 
 
+@settings(max_examples=40)
 @given(two_masks())
 def test_a_crop_at_the_edge_of_the_image_is_exact(case):
     g, p, spacing = case
@@ -286,3 +305,62 @@ def test_names_are_typed_with_hyphens_too_and_a_wrong_one_is_told():
     assert profile.named(["surface-distance", "surface_distance", "chaos"]) == ("surface_distance", "chaos")
     with pytest.raises(UsageError, match=r"no profile 'caos'\. Did you mean 'chaos'"):
         profile.named(["caos"])
+
+
+@pytest.fixture
+def hearts(dataset_of, tmp_path):
+    """A dataset with its default split, and perfect predictions of its four test cases."""
+    dataset, folder = dataset_of(10), tmp_path / "predictions"
+    splits.freeze_default(dataset)
+    folder.mkdir()
+    for case in dataset.only(dataset.split("default").test).cases:
+        shutil.copy(dataset.root / case.label.file, folder / f"{case.id}.nii.gz")
+    return dataset, folder
+
+
+def test_the_command_shows_profiles_in_tables_of_their_own(bench, hearts):
+    dataset, folder = hearts
+    plain = bench("score", folder, dataset.root)
+    both = bench("score", folder, dataset.root, "--profile", "surface-distance", "--profile", "chaos")
+    assert both.code == 0 and both.out.startswith(plain.out)
+    tables = [table.splitlines() for table in both.out.removeprefix(plain.out).strip().split("\n\n")]
+    assert [table[0].split()[0] for table in tables] == ["surface_distance:", "chaos:"]
+    assert tables[1][0].split() == ["chaos:", "label", "scores", *(name.split(".")[1][:-3] for name in CHAOS)]
+    assert [row.split()[:2] for row in tables[1][2:]] == [["left", "4"], ["right", "4"], ["wall", "4"]]
+    assert all(row.split()[-1] == "100.00" for row in tables[1][2:])
+
+
+def test_the_numbers_travel_with_the_scores_and_the_record(bench, hearts, tmp_path):
+    dataset, folder = hearts
+    done = bench(
+        "score", folder, dataset.root, "--profile", "chaos", "--json", "--method", "a", "--out", tmp_path / "r"
+    )
+    scores = [json.loads(line)["metrics"] for line in done.out.splitlines()]
+    recorded = [score.metrics for score in Record.load(tmp_path / "r" / "record.json").cases]
+    assert scores == recorded and len(scores) == 12
+    assert all({name for name in metrics if "." in name.partition(":")[0]} >= set(CHAOS) for metrics in scores)
+
+
+def test_a_mean_over_fewer_values_than_scores_says_so(bench, hearts):
+    dataset, folder = hearts
+    path = min(folder.iterdir())
+    volume = read_label(path)
+    path.unlink()
+    write_nifti(path, Volume(np.zeros_like(volume.array), volume.affine))
+    done = bench("score", folder, dataset.root, "--profile", "mrbrains18", "--cases")
+    by_case, by_label = done.out.strip().split("\n\n")[-2:]
+    assert by_case.splitlines()[0].split()[:4] == ["mrbrains18:", "case", "label", "status"]
+    assert [row.split()[1:] for row in by_case.splitlines()[2:5]] == [
+        [label, "missed", "0.0000", "0.0000"] for label in ("left", "right", "wall")
+    ]
+    assert by_label.splitlines()[2].split() == ["left", "4", "0.7500", "0.0000", "(of", "3)", "0.7500"]
+
+
+def test_a_profile_that_does_not_exist_stops_before_anything_is_read(bench, tmp_path):
+    done = bench("score", tmp_path, tmp_path, "--profile", "chaso")
+    assert (done.code, done.out) == (2, "") and "Did you mean 'chaos'" in done.err
+
+
+def test_profiles_are_listed(bench):
+    done = bench("ls", "profiles", "--json")
+    assert [json.loads(line)["name"] for line in done.out.splitlines()] == list(ALL)
