@@ -83,8 +83,7 @@ def _table(rows: Sequence[Row], per_label: bool) -> Table:
     facts += [f"definitions: {_definitions(rows[0].section.definitions)}"]
     left_out = sum(row.both_empty for row in rows)
     facts += [f"absent from reference and prediction, left out: {left_out}"] if left_out else []
-    verdicts = [_verdicts(members, block.title) for members, block in zip(sections, blocks, strict=True)]
-    notes = ["; ".join(facts), *_intervals_said(rows), *itertools.chain.from_iterable(verdicts)]
+    notes = ["; ".join(facts), *_intervals_said(rows), *_verdicts(sections, blocks)]
     mixed = len({row.machine for row in rows}) > 1
     return Table(
         title=table_title(rows[0].section),
@@ -233,12 +232,19 @@ def _intervals_said(rows: Sequence[Row]) -> list[str]:
     )
 
 
-def _verdicts(rows: Sequence[Row], title: str) -> list[str]:
-    """What the tests say of the rows of one block, once where they say the same of all or by every metric."""
-    lines: dict[str, list[str]] = {}
-    for definition in sorted({definition for row in rows for definition in row.standings}):
-        told = {name(row): row.standings[definition].verdict for row in rows if definition in row.standings}
-        same = len(set(told.values())) == 1
-        text = next(iter(told.values())) if same else ". ".join(f"{who}: {verdict}" for who, verdict in told.items())
-        lines.setdefault(text, []).append(_metric(definition))
-    return [f"{title}, by {' and '.join(metrics)}: {text}" for text, metrics in lines.items()]
+def _verdicts(sections: Sequence[Sequence[Row]], blocks: Sequence[Block]) -> list[str]:
+    """What the tests say of the rows of each block; the same words are said once."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for rows, block in zip(sections, blocks, strict=True):
+        metrics: dict[str, list[str]] = {}
+        for definition in sorted({definition for row in rows for definition in row.standings}):
+            metrics.setdefault(_verdict(rows, definition), []).append(_metric(definition))
+        for text, names in metrics.items():
+            lines.setdefault((text, " and ".join(names)), []).append(block.title)
+    return [f"{' / '.join(titles)}, by {names}: {text}" for (text, names), titles in lines.items()]
+
+
+def _verdict(rows: Sequence[Row], definition: str) -> str:
+    told = {name(row): row.standings[definition].verdict for row in rows if definition in row.standings}
+    same = len(set(told.values())) == 1
+    return next(iter(told.values())) if same else ". ".join(f"{who}: {verdict}" for who, verdict in told.items())

@@ -7,8 +7,8 @@ import unicodedata
 LONGEST = 80  # characters of a name in a table for people
 # What starts a formula in a spreadsheet, the wide forms of Japanese systems included; the apostrophe marks text.
 _FORMULA = tuple("=+-@\t\r\n'＝＋－＠")
-# Between letters an underscore is text; `://` and `www.` would make links of themselves.
-_MARKDOWN = re.compile(r"([\\`*\[\]|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.)")
+# Between letters an underscore is text; addresses would make links of themselves.
+_MARKDOWN = re.compile(r"([\\`*\[\]|~$]|@(?=[\w.-]*\.)|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.)")
 # Accents and letters that the oldest font encoding of TeX has too.
 _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
 _LETTERS = set("ßæœøłÆŒØŁ")

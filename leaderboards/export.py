@@ -1,4 +1,4 @@
-"""Rows -> data for programs: CSV, JSON lines, and the CSV of challengeR. Nothing is rounded or cut."""
+"""Rows -> data for programs: CSV, JSON lines, and the CSV of challengeR; no text is cut."""
 
 import csv
 import io
@@ -18,6 +18,7 @@ from leaderboards.summary import Interval, Summary, counted, family, short
 from leaderboards.table import Row, Section
 
 ALL_LABELS = "(mean over labels)"
+DIGITS = 9
 ABSENT = "NA"  # R's word
 _APART = {
     "section",
@@ -81,7 +82,7 @@ def _csv(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     # All text in quotes: where the semicolon separates, half a name cannot become a cell of its own.
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerows([escape.cell(value) for value in line] for line in [columns, *lines])
+    writer.writerows([escape.cell(_rounded(value)) for value in line] for line in [columns, *lines])
     return out.getvalue()
 
 
@@ -92,8 +93,17 @@ def json_text(rows: Iterable[Row], clinical: Mapping[tuple[str, ...], Clinical] 
         plain = msgspec.to_builtins(row, order="sorted")
         if measured := (clinical or {}).get(row.runs):
             plain["clinical"] = msgspec.to_builtins(measured, order="sorted")
-        lines.append(msgspec.json.encode(plain, order="sorted").decode() + "\n")
+        lines.append(msgspec.json.encode(_rounded(plain), order="sorted").decode() + "\n")
     return "".join(lines)
+
+
+def _rounded(value: object) -> object:
+    """Floats to as many digits as any two processors agree on, however they order a sum."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list) else value
 
 
 def challenger(rows: Sequence[Row], records: Iterable[Record], metric: str) -> str:

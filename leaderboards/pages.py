@@ -13,6 +13,7 @@ from leaderboards.record import Record
 from leaderboards.table import Row, rows
 
 FOLDER = "pages"
+GATE = "gate"  # the page of tolerances
 ENDINGS = (".csv", ".json", ".md", ".tex")
 COMMAND = "bench table --write leaderboards/"
 
@@ -33,12 +34,19 @@ def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
     for dataset, members in groupby(made, lambda row: row.section.dataset):
         for ending, text in _texts(list(members), found.records).items():
             pages[leaderboards / FOLDER / f"{_file(dataset)}{ending}"] = text
-    pages[leaderboards / FOLDER / "gate.md"] = tolerances.page(tolerances.tolerances(found.records)[0])
-    pages |= _readme(leaderboards.resolve().parent / "README.md", made)
+    pages[leaderboards / FOLDER / f"{GATE}.md"] = tolerances.page(tolerances.tolerances(found.records)[0])
+    pages |= _readme(_above(leaderboards) / "README.md", made)
     return pages, [*found.problems, *left_out]
 
 
+def _above(folder: Path) -> Path:
+    # Relative where it can be: a diff should not say where somebody's checkout lies.
+    return folder.parent if folder.name not in {"", ".."} else folder.resolve().parent
+
+
 def _file(dataset: str) -> str:
+    if dataset == GATE:
+        raise BenchError(f"'{GATE}' is the page of the gate", mend="call the dataset something else")
     if safe_id(dataset) != dataset:
         raise BenchError(f"'{dataset}' cannot name a page", mend=f"call the dataset {safe_id(dataset)}")
     return dataset

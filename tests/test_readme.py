@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ SOURCES = (README, *sorted((ROOT / "sweeps").glob("*.sh")))
 def commands():
     """Every `bench ...` line of README and sweeps, without comments and shell variables."""
     for path in SOURCES:
-        for line in path.read_text().splitlines():
+        for line in path.read_text().replace("\\\n", "").splitlines():
             found = re.match(r"\s*(?:\[.*\] \|\| )?bench (.*)", line)
             if found:
                 yield pytest.param(shlex.split(found[1], comments=True), id=line.strip()[:60])
@@ -39,7 +40,13 @@ def test_links_of_the_readme_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-def test_tables_of_the_readme_are_those_of_the_committed_records(capsys):
+def test_tables_of_the_readme_and_all_pages_are_those_of_the_committed_records(capsys):
     with pytest.raises(SystemExit) as left:
-        main(["table", str(ROOT / "leaderboards" / "results"), "--readme", str(README), "--check"])
+        main(["table", "--check", str(ROOT / "leaderboards")])
     assert left.value.code == 0, capsys.readouterr().err
+
+
+def test_the_readme_shows_every_dataset_that_has_records():
+    globs = re.findall(r"<!-- table:(\S+) -->", README.read_text())
+    datasets = {path.name for path in (ROOT / "leaderboards" / "results").iterdir() if path.is_dir()}
+    assert datasets and all(any(fnmatch(name, pattern) for pattern in globs) for name in datasets)

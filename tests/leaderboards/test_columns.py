@@ -141,3 +141,10 @@ def test_a_row_whose_seeds_ran_on_several_machines_has_no_speed(make):
     row = next(row for row in made if row.method == "supervised")
     assert (row.train_items_per_s, row.seconds_per_case) == (None, None)
     assert row.machine == "Other, ? cores, Some CPU, ? cores" and row.peak_host_mib == 900.0
+
+
+def test_blocks_of_which_the_same_is_said_share_the_line(make):
+    records = [make(method=m, protocol=p) for m in ("a", "b") for p in ("full", "semi10")]
+    made = [told(row, verdict="cannot be told apart") for row in rows(records)[0]]
+    [line] = tables(made)[0].notes[1:]
+    assert line == ("full · labels seen: dense / semi10:v1 · labels seen: dense, by Dice: cannot be told apart")

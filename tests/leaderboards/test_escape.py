@@ -115,6 +115,7 @@ def test_any_text_takes_one_markdown_cell_and_comes_back(text):
 def test_markdown_makes_no_link_of_an_address():
     for text in ("https://example.org", "www.example.org", "me@example.org"):
         assert re.search(r"\\[:.@]", markdown(text))
+    assert markdown("nsd@2mm:c6-bg-pooled:v1") == "nsd@2mm:c6-bg-pooled:v1"
 
 
 @pytest.mark.parametrize("text", NASTY)

@@ -95,7 +95,7 @@ def test_a_readme_without_blocks_is_left_alone(folder):
     assert "README.md" not in {path.name for path in written(folder)}
 
 
-@pytest.mark.parametrize("name", ["../acdc", "ACDC", "a/b", "con"])
+@pytest.mark.parametrize("name", ["../acdc", "ACDC", "a/b", "con", "gate"])
 def test_a_dataset_that_cannot_name_a_file_is_refused_and_nothing_is_written(folder, make, name):
     make(dataset=name).save(folder / "results" / "odd.json")
     with pytest.raises(BenchError):
