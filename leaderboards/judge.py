@@ -8,9 +8,9 @@ from leaderboards.change import Change, Verdict, change
 from leaderboards.gate import Judgement, Limits, one_sided, paired, retrained
 from leaderboards.pairs import Both, Pair
 from leaderboards.statistics import holm
-from leaderboards.summary import family
+from leaderboards.summary import family, ranked
 from leaderboards.table import Group
-from leaderboards.tolerances import judged, means
+from leaderboards.tolerances import means
 
 SLOWER = 1.10  # ratio of the speeds of training
 _SAME = 1e-9  # sums in another order
@@ -21,13 +21,14 @@ def scores(base: Group, new: Group, limits: Limits) -> list[Change]:
     """Dice and NSD through the gate that fits, and HD95 for information."""
     matched = pairs.by_repeat(base.records, new.records)
     fixed = matched is not None and all(pairs.same_checkpoint(pair) for pair in matched)
+    judged = ranked(base.section.definitions.values())
     gate = limits.gate if limits.gate != "auto" else "paired" if fixed else "retrained"
     if gate == "retrained":
-        changes = [_retrained(base, new, definition, limits) for definition in judged(base.section)]
+        changes = [_retrained(base, new, definition, limits) for definition in judged]
     elif matched is None:
         changes = [change(base, gate="paired", verdict="not gated", why="NEW has a seed that BASE has not")]
     else:
-        changes = [one for d in judged(base.section) for one in _paired(base, matched, d, limits)]
+        changes = [one for d in judged for one in _paired(base, matched, d, limits)]
     return [*changes, *(_told(base, new, d) for d in base.section.definitions.values() if family(d) == "hd95")]
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from leaderboards.record import CaseScore, Record
-from leaderboards.summary import DISTANCES, counted, family
+from leaderboards.summary import DISTANCES, counted, direction, family
 
 Pair = tuple[Record, Record]  # base, new
 Both = tuple[float, float]
@@ -66,8 +66,7 @@ def over_labels(labels: Mapping[str, Mapping[str, Both]]) -> dict[str, Both]:
 
 def drops(values: Mapping[str, Both], definition: str) -> list[float]:
     """By how much each patient is worse after than before."""
-    sign = -1.0 if family(definition) in DISTANCES else 1.0
-    return [sign * (before - after) for before, after in values.values()]
+    return [direction(definition) * (before - after) for before, after in values.values()]
 
 
 def _both(base: CaseScore, new: CaseScore, definition: str) -> Both | None:

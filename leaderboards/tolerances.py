@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from leaderboards.change import Who, grid, who
 from leaderboards.gate import SEEDS, tolerance
 from leaderboards.record import Record
-from leaderboards.summary import family, short, summarise
-from leaderboards.table import Group, Section, groups
+from leaderboards.summary import ranked, short, summarise
+from leaderboards.table import Group, groups
 
 COLUMNS = ("row", "metric", "seeds", "mean", "SD over seeds", "1 new seed may lose", "3 new seeds may lose")
 _INTRODUCTION = f"""# What the gate of retrained methods can see
@@ -29,13 +29,6 @@ class Tolerance(Who):
     three: float | None
 
 
-def judged(section: Section) -> list[str]:
-    """The definitions that may fail a gate: Dice, and NSD at its largest tolerance."""
-    known = section.definitions.values()
-    lenient = sorted((d for d in known if family(d) == "nsd"), key=_millimetres)[-1:]
-    return [*(d for d in known if family(d) == "dice"), *lenient]
-
-
 def means(group: Group, definition: str) -> list[float]:
     """The mean over labels of every repeat that has one."""
     found = [summarise([record.cases], definition) for record in group.records]
@@ -45,7 +38,9 @@ def means(group: Group, definition: str) -> list[float]:
 def tolerances(records: Iterable[Record]) -> tuple[list[Tolerance], list[str]]:
     """What can be seen of each row, metric by metric, in the order of their names; and problems as sentences."""
     found, problems = groups(records)
-    made = [_tolerance(group, definition) for group in found for definition in judged(group.section)]
+    made = [
+        _tolerance(group, definition) for group in found for definition in ranked(group.section.definitions.values())
+    ]
     return sorted(made, key=lambda t: (t.words(), t.split, t.metric)), problems
 
 
@@ -58,10 +53,6 @@ def cells(one: Tolerance) -> tuple[str, ...]:
     """A line of the table. Not yet escaped for any format."""
     numbers = ("" if number is None else f"{number:.4f}" for number in (one.mean, one.sd, one.one, one.three))
     return (one.words(), short(one.metric), str(one.seeds), *numbers)
-
-
-def _millimetres(definition: str) -> float:
-    return float(short(definition).partition("@")[2].removesuffix("mm") or 0)
 
 
 def _tolerance(group: Group, definition: str) -> Tolerance:

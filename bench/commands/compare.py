@@ -76,6 +76,7 @@ class Asked:
         """Print what moved and judge it."""
         from leaderboards.change import COLUMNS, cells, page, told
         from leaderboards.compare import compare
+        from leaderboards.escape import visible
         from leaderboards.gate import Limits
 
         if self.new is None:
@@ -99,7 +100,7 @@ class Asked:
         else:
             _terminal(COLUMNS, [cells(one) for one in shown])
         for line in (*problems, verdict):
-            say(line)
+            say(visible(line, 400))
         return code
 
     def show_tolerances(self) -> int:
