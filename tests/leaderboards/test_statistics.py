@@ -3,6 +3,7 @@
 import time
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from leaderboards.statistics import (
     draws,
     holm,
     mean,
+    percentiles,
     ranking,
     ranks,
     signed_rank,
@@ -181,6 +183,16 @@ def test_so_many_patients_are_needed(pairs, patients):
     assert pairs * signed_rank(np.arange(1.0, patients)).p >= 0.05
 
 
+def test_the_documented_numbers_of_patients_are_the_computed_ones():
+    text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
+    pairs, patients = (
+        [int(cell) for cell in line.split("|")[2:-1]]
+        for line in text.splitlines()
+        if line.startswith(("| pairs m |", "| smallest n |"))
+    )
+    assert patients == [smallest(count) for count in pairs]
+
+
 def test_a_claim_takes_both_tests_and_one_direction():
     sure = SignedRank(0.01, 1)
     assert claimed(sure, 0.01, 0.2) == 1
@@ -251,6 +263,11 @@ def test_eight_methods_take_about_a_second():
     started = time.perf_counter()
     ranking(np.array([one.mean() for one in scores]), bootstrap(scores, 0))
     assert time.perf_counter() - started < 3
+
+
+def test_an_interval_of_resamples_leaves_a_fortieth_out_on_either_side():
+    low, high = percentiles(np.stack([np.arange(1.0, 1001), np.arange(1000.0, 0, -1)], axis=1))
+    assert (low.tolist(), high.tolist()) == ([25.0, 25.0], [975.0, 975.0])
 
 
 def test_ranking_of_methods_far_apart_is_certain():
