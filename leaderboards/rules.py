@@ -137,7 +137,7 @@ def _overlap(record: Record) -> Found:
 @rule("volumes", "Volumes in mL and counts give one voxel size for a case.", fatal=True)
 def _volumes(record: Record) -> Found:
     for case, scores in _by_case(record).items():
-        told = [(_VOLUMES[d](s), s.metrics[d]) for s in scores for d in _VOLUMES if s.metrics.get(d) is not None]
+        told = [(count(s), s.metrics.get(d)) for s in scores if not _unsound(s) for d, count in _VOLUMES.items()]
         pairs = [(count, value) for count, value in told if value is not None]
         size = next((value / count for count, value in pairs if count), 0.0)
         if any(not math.isclose(value, count * size, rel_tol=_ROUNDING) for count, value in pairs):

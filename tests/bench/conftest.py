@@ -1,6 +1,8 @@
 """Fixtures of the tests of `bench`."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tiny import tiny_dataset
@@ -20,3 +22,21 @@ def made(tmp_path_factory) -> tuple[Dataset, Split]:
     """A tiny dataset of twelve subjects with expert scribbles and its default split: for reading only."""
     dataset = tiny_dataset(tmp_path_factory.mktemp("made") / "data" / "tiny", 12, scribbles=True)
     return dataset, splits.freeze_default(dataset)
+
+
+@pytest.fixture
+def hearts(dataset_of) -> Dataset:
+    """Ten subjects with the default split: two of them, so four cases, are for testing."""
+    dataset = dataset_of(10)
+    splits.freeze_default(dataset)
+    return dataset
+
+
+@pytest.fixture
+def predictions(hearts, tmp_path) -> Path:
+    """Perfect predictions of the four test cases."""
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for case in hearts.only(hearts.split("default").test).cases:
+        shutil.copy(hearts.root / case.label.file, folder / f"{case.id}.nii.gz")
+    return folder

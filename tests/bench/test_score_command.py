@@ -1,33 +1,13 @@
 import json
-import shutil
 
 import pytest
 from click.testing import CliRunner
 
-from bench import splits
 from bench.commands.score import command
 from converters.errors import BenchError, UsageError
 from leaderboards.collect import load
 from leaderboards.record import Record
 from leaderboards.table import rows
-
-
-@pytest.fixture
-def hearts(dataset_of):
-    """Ten subjects with the default split: two of them, so four cases, are for testing."""
-    dataset = dataset_of(10)
-    splits.freeze_default(dataset)
-    return dataset
-
-
-@pytest.fixture
-def predictions(hearts, tmp_path):
-    """Perfect predictions of the four test cases."""
-    folder = tmp_path / "predictions"
-    folder.mkdir()
-    for case in hearts.only(hearts.split("default").test).cases:
-        shutil.copy(hearts.root / case.label.file, folder / f"{case.id}.nii.gz")
-    return folder
 
 
 def run(*arguments):
