@@ -9,10 +9,11 @@ import click
 
 from bench.options import DATA, JSON
 from bench.output import print_json, say, track
-from converters.errors import BenchError
+from converters.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
-    from bench.montage import Layer
+    from PIL import Image
+
     from converters.dataset import Case, Dataset
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -24,23 +25,28 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--cases", type=click.IntRange(min=1), default=6, show_default=True, help="So many, evenly spread.")
 @click.option("--slices", type=click.IntRange(min=1, max=20), default=5, show_default=True)
 @click.option("--dataset", default=None, help="The dataset that predictions belong to; a run folder knows its own.")
+@click.option("--extremes", is_flag=True, help="Of a run: its worst, median and best test case by Dice, and no other.")
 @DATA
 @JSON
-def command(folder: Path, out: Path, cases: int, slices: int, dataset: str | None, data: Path, as_json: bool) -> None:
+def command(
+    folder: Path, out: Path, cases: int, slices: int, dataset: str | None, extremes: bool, data: Path, as_json: bool
+) -> None:
     """Write one PNG per case of FOLDER: a dataset, a view, a run folder, or a folder of predicted label maps.
 
     The first row shows the image, the next ones every label map there is for the case, in the colours of the labels.
     """
     subject = _subject(folder, dataset, data)
-    chosen = _spread(subject.cases, cases)
-    out.mkdir(parents=True, exist_ok=True)
-    for case in track(chosen, len(chosen), "pictures"):
-        path = out / f"{case.id}.png"
-        _picture(subject, case, slices, path)
-        if as_json:
-            print_json({"case": case.id, "picture": str(path)})
+    if extremes:
+        written = _extreme(folder, subject, slices, out)
+    else:
+        chosen = _spread(subject.cases, cases)
+        written = [(case.id, out / f"{case.id}.png") for case in chosen]
+        for case, (_, path) in track(zip(chosen, written, strict=True), len(chosen), "pictures"):
+            _picture(subject, case, slices, path)
+    for name, path in written if as_json else ():
+        print_json({"case": name, "picture": str(path)})
     if not as_json:
-        say(f"wrote {len(chosen)} pictures: {out}")
+        say(f"wrote {len(written)} pictures: {out}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,36 +94,36 @@ def _spread(cases: Sequence["Case"], wanted: int) -> list["Case"]:
 
 
 def _picture(subject: Subject, case: "Case", slices: int, path: Path) -> None:
-    from bench.montage import Grid, montage
+    from bench.pictures import picture
+
+    dataset = subject.dataset
+    maps = {name: dataset.path(annotation.file) for name, annotation in case.annotations.items()}
+    if case.label is not None:
+        maps = {"label": dataset.path(case.label.file), **maps}
+    if subject.predictions is not None:
+        maps["prediction"] = subject.predictions / f"{case.id}.nii.gz"
+    _save(picture(dataset, case, list(case.images), maps, slices), path)
+
+
+def _extreme(folder: Path, subject: Subject, slices: int, out: Path) -> list[tuple[str, Path]]:
+    """Case and file of the worst, the median and the best prediction of a run."""
+    from bench.pictures import extremes, overlay
+    from leaderboards.record import Record
+
+    if subject.predictions is None or not (folder / "record.json").is_file():
+        raise UsageError("--extremes needs a run folder: record.json and predictions", mend="leave it out")
+    cases = {case.id: case for case in subject.cases if case.label is not None}
+    written = []
+    for one in extremes(Record.load(folder / "record.json"), cases):
+        prediction = subject.predictions / f"{one.case}.nii.gz"
+        path = out / f"{one.rank}.png"
+        _save(overlay(subject.dataset, cases[one.case], prediction, slices), path)
+        written.append((one.case, path))
+    return written
+
+
+def _save(sheet: "Image.Image", path: Path) -> None:
     from converters.files import replacing
 
-    dataset = subject.dataset
-    names = {code: name for name, code in dataset.labels.items() if isinstance(code, int)}
-    info = dataset.file.bench.label_info
-    colours = {code: info[name].colour for code, name in names.items() if name in info}
-    grid = Grid(case.geometry.spacing_mm, case.geometry.slice_axis, names, colours)
-    sheet = montage(f"{dataset.name}  {case.id}", _layers(subject, case), grid, slices)
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
-
-
-def _layers(subject: Subject, case: "Case") -> list["Layer"]:
-    from bench.montage import Layer, contrast
-    from converters.volume import read_label, read_nifti
-
-    dataset = subject.dataset
-    images = {name: read_nifti(dataset.path(image.file)).array for name, image in case.images.items()}
-    windows = {name: contrast(image) for name, image in images.items()}
-    layers = [Layer(name, image, windows[name]) for name, image in images.items()]
-    files = {name: dataset.path(annotation.file) for name, annotation in case.annotations.items()}
-    if case.label is not None:
-        files = {"label": dataset.path(case.label.file), **files}
-    if subject.predictions is not None:
-        files["prediction"] = subject.predictions / f"{case.id}.nii.gz"
-    first = next(iter(images))
-    for name, file in files.items():
-        label = read_label(file).array.astype("uint8", copy=False)
-        if label.shape != images[first].shape:
-            raise BenchError(f"{label.shape} voxels, the image has {images[first].shape}", where=file)
-        layers.append(Layer(name, images[first], windows[first], label))
-    return layers

@@ -1,0 +1,215 @@
+"""The pages of a site above its runs: the index, a dataset, a dataset under a protocol."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from leaderboards import clinical, columns, figures_curves, figures_scores, site_tables
+from leaderboards.figures_scores import Column
+from leaderboards.record import Record
+from leaderboards.site_content import Content, dataset_page, made_up, protocol_page
+from leaderboards.site_page import Page, Shown
+from leaderboards.standing import Standing
+from leaderboards.summary import family, ranked, summarise
+from leaderboards.table import Row, machine
+
+Files = dict[str, bytes]
+_INTERVALS = "95 % intervals over patients and seeds; of one seed, over patients alone."
+
+
+class _Protocol(NamedTuple):
+    name: str
+    href: str
+    rows: int
+    runs: int
+    subjects: int
+    best: str  # the row of highest Dice
+    dice: str
+
+
+class _Dataset(NamedTuple):
+    name: str
+    href: str
+    labels: str
+    protocols: list[_Protocol]
+
+
+class _Run(NamedTuple):
+    row: str
+    href: str
+    id: str
+    seed: int
+    draw: str
+    dice: float | None
+    failed: int
+    machine: str
+    verified: str
+
+
+def index(content: Content) -> Files:
+    """What there is: datasets and their protocols, rankings over datasets, what was left out."""
+    page = Page("index.html")
+    parts = []
+    for phantoms in (False, True):
+        names = [name for name in content.datasets if made_up(name) is phantoms]
+        parts.append(
+            {
+                "datasets": [_dataset(content, name) for name in names],
+                "overall": site_tables.over_datasets(content, names),
+                "figures": _ranks_over_datasets(page, content, names),
+            }
+        )
+    return page.done(
+        "index.html",
+        real=parts[0],
+        phantoms=parts[1],
+        runs=len(content.records),
+        rows=len(content.rows),
+        problems=content.problems,
+        meanings=site_tables.meanings(content.rows),
+    )
+
+
+def dataset(content: Content, name: str) -> Files:
+    """All protocols of a dataset in one table, and what the labels are worth."""
+    page = Page(dataset_page(name))
+    protocols = content.datasets[name]
+    rows = list(chain.from_iterable(protocols.values()))
+    shown: list[Shown] = []
+    for number, members in enumerate(columns.by_table(rows)):
+        for definition in site_tables.of(members, "dice"):
+            drawn = figures_curves.efficiency(content.groups(members), definition)
+            caption = f"Label efficiency, {columns.table_title(members[0].section)}."
+            shown += page.figure(f"efficiency-{number}", drawn, f"{caption} The band spans the runs of a method.")
+        panels = [
+            Column(section[0].section.protocol, _standings(section, definition))
+            for definition in ranked(members[0].macro)[:1]
+            for section in columns.by_section(members)
+        ]
+        drawn = figures_scores.ranks(panels, "rank by Dice")
+        shown += page.figure(f"ranks-{number}", drawn, f"Rank by Dice under each protocol. {_INTERVALS}")
+    return page.done(
+        "dataset.html",
+        dataset=name,
+        made_up=made_up(name),
+        labels=_labels(rows),
+        tables=columns.tables(rows),
+        figures=shown,
+        protocols=_dataset(content, name).protocols,
+        meanings=site_tables.meanings(rows),
+    )
+
+
+def protocol(content: Content, dataset: str, name: str) -> Files:
+    """Every table, figure and test of a dataset under a protocol, and its runs."""
+    page = Page(protocol_page(dataset, name))
+    rows = content.datasets[dataset][name]
+    measured = clinical.measure(rows, chain.from_iterable(content.runs(row) for row in rows))
+    sections = columns.by_section(rows)
+    return page.done(
+        "protocol.html",
+        dataset=dataset,
+        protocol=name,
+        made_up=made_up(dataset),
+        tables=columns.tables(rows),
+        figures=[
+            figure for number, members in enumerate(sections) for figure in _figures(page, content, number, members)
+        ],
+        per_label=[site_tables.per_label(members) for members in columns.by_table(rows)],
+        clinical=clinical.tables(rows, measured),
+        pairs=[made for members in sections for made in site_tables.pairs(content, members)],
+        runs=[run for row in rows for run in _runs(page, content, row)],
+        meanings=site_tables.meanings(rows),
+    )
+
+
+def _dataset(content: Content, name: str) -> _Dataset:
+    protocols = [_protocol(name, protocol, rows) for protocol, rows in content.datasets[name].items()]
+    rows = list(chain.from_iterable(content.datasets[name].values()))
+    return _Dataset(name, dataset_page(name), _labels(rows), protocols)
+
+
+def _protocol(dataset: str, name: str, rows: Sequence[Row]) -> _Protocol:
+    # Rows of several sections have no common best.
+    best = rows[0] if len(columns.by_section(rows)) == 1 else None
+    dice = next(iter(site_tables.of(rows[:1], "dice")), None)
+    found = best.macro[dice] if best and dice else None
+    return _Protocol(
+        name=name,
+        href=protocol_page(dataset, name),
+        rows=len(rows),
+        runs=sum(len(row.runs) for row in rows),
+        subjects=max(row.subjects for row in rows),
+        best=columns.name(best) if best and found else "",
+        dice=f"{found.mean:.3f}" if found else "",
+    )
+
+
+def _labels(rows: Sequence[Row]) -> str:
+    return ", ".join(dict.fromkeys(label for row in rows for label in row.labels))
+
+
+def _standings(members: Sequence[Row], definition: str) -> dict[str, Standing]:
+    return {columns.name(row): row.standings[definition] for row in members if definition in row.standings}
+
+
+def _figures(page: Page, content: Content, number: int, members: Sequence[Row]) -> list[Shown]:
+    groups = content.groups(members)
+    title = columns.section_title(members[0].section, columns.shared_fields(members))
+    shown: list[Shown] = []
+    for kind in ("dice", "hd95"):
+        for definition in site_tables.of(members, kind):
+            caption = (
+                f"{figures_scores.metric(definition)} of each test case, mean of its repeats. {title}. Box: quartiles; "
+                "whiskers: last case within 1.5 times that; cross: missed, false or not predicted."
+            )
+            shown += page.figure(f"boxes-{kind}-{number}", figures_scores.boxes(groups, definition), caption)
+    panels = [
+        Column(f"by {figures_scores.metric(definition)}", _standings(members, definition))
+        for definition in ranked(d for row in members for d in row.macro)
+    ]
+    shown += page.figure(f"ranks-{number}", figures_scores.ranks(panels, "rank"), f"{title}: ranks. {_INTERVALS}")
+    for definition in site_tables.of(members, "dice"):
+        for i, (place, drawn) in enumerate(figures_curves.speed(groups, definition).items()):
+            caption = f"{title}: mean Dice of every run against the time to predict a case on {place}."
+            shown += page.figure(f"speed-{number}-{i}", drawn, caption)
+    return shown
+
+
+def _runs(page: Page, content: Content, row: Row) -> list[_Run]:
+    return [_run(page, content, columns.name(row), record) for record in content.runs(row)]
+
+
+def _run(page: Page, content: Content, name: str, record: Record) -> _Run:
+    run = record.id()
+    dice = next((d for score in record.cases for d in score.metrics if family(d) == "dice"), None)
+    found = summarise([record.cases], dice) if dice else None
+    return _Run(
+        row=name,
+        href=page.root + content.run_page(run),
+        id=run[:12],
+        seed=record.seed,
+        draw=record.draw,
+        dice=found.mean if found else None,
+        failed=sum(score.status in {"missed", "false", "invalid"} for score in record.cases),
+        machine=machine(record),
+        verified=columns.LEVELS[content.verified.get(run, 0)],
+    )
+
+
+def _ranks_over_datasets(page: Page, content: Content, names: Sequence[str]) -> list[Shown]:
+    shown = []
+    for number, name in enumerate(dict.fromkeys(p for dataset in names for p in content.datasets[dataset])):
+        panels = [
+            Column(dataset, _standings(members, definition))
+            for dataset in names
+            for members in columns.by_section(content.datasets[dataset].get(name, ()))
+            for definition in ranked(members[0].macro)[:1]
+        ]
+        panels = [panel for panel in panels if panel.standings]
+        if len(panels) > 1:
+            kind = "phantoms" if made_up(names[0]) else "ranks"
+            drawn = figures_scores.ranks(panels, "rank by Dice")
+            caption = f"{name}: rank by Dice in each dataset. {_INTERVALS}"
+            shown += page.figure(f"{kind}-{number}", drawn, caption)
+    return shown
