@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 
 from bench.recipe import Recipe
+from bench.submission import Submission
 from converters.dataset import Case, Split
 from converters.description import DatasetFile
 from converters.files import Strict, write_bytes
 from leaderboards.record import Record
+from leaderboards.verification import Verification
 
 PUBLISHED: dict[str, type[Strict]] = {
     "dataset": DatasetFile,
@@ -16,6 +18,8 @@ PUBLISHED: dict[str, type[Strict]] = {
     "split": Split,
     "recipe": Recipe,
     "record": Record,
+    "submission": Submission,
+    "verification": Verification,
 }
 
 

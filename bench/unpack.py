@@ -3,6 +3,7 @@
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -31,7 +32,7 @@ def unpack(archive: Path, into: Path, limit: int = LIMIT) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(entry) as source, path.open("wb") as target:
                     shutil.copyfileobj(source, target)  # a zip entry gives no more bytes than its size says
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
         shutil.rmtree(into, ignore_errors=True)
         raise BenchError(f"no whole zip: {error}", where=archive, mend="copy it again") from None
 

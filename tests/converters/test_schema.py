@@ -10,6 +10,7 @@ from converters.convert import convert
 from converters.dataset import Case
 from converters.description import DatasetFile
 from converters.schema import faults
+from leaderboards.verification import ENDING
 
 DOCS = Path(__file__).parents[2] / "docs" / "schemas"
 RESULTS = Path(__file__).parents[2] / "leaderboards" / "results"
@@ -19,10 +20,11 @@ def test_the_published_schemas_are_those_of_the_types() -> None:
     assert {path.name: path.read_bytes() for path in DOCS.glob("*.json")} == schemas()
 
 
-@pytest.mark.parametrize("record", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.name)
-def test_committed_records_fit_the_schema(record: Path) -> None:
-    check = jsonschema.Draft202012Validator(json.loads(schemas()["record.schema.json"]))
-    assert list(check.iter_errors(json.loads(record.read_text()))) == []
+@pytest.mark.parametrize("file", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.name)
+def test_committed_records_and_their_verifications_fit_the_schema(file: Path) -> None:
+    kind = "verification" if file.name.endswith(ENDING) else "record"
+    check = jsonschema.Draft202012Validator(json.loads(schemas()[f"{kind}.schema.json"]))
+    assert list(check.iter_errors(json.loads(file.read_text()))) == []
 
 
 def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
