@@ -57,7 +57,7 @@ def _walk(points: Points, other: Mask, mm: Distances) -> Distances:
     """
     offsets, lengths, starts = _offsets(tuple(mm))
     reach = offsets.max(axis=0)
-    map_ = np.pad(other, [(n, n) for n in reach])
+    map_ = np.ascontiguousarray(np.pad(other, [(n, n) for n in reach]))  # padding keeps column order
     strides = np.array(map_.strides)
     steps, at, flat = offsets @ strides, (points + reach) @ strides, map_.ravel()
     found, left, looks = np.full(len(points), np.inf), np.arange(len(points)), LOOKS * len(points)

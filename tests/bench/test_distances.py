@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench.distances import between, border
+from bench.distances import between, border, nearest
 
 SPACINGS = st.sampled_from([0.5, 0.7265625, 0.958, 1.0, 1.40625, 3.0, 10.0])
 
@@ -81,8 +81,14 @@ def test_distances_do_not_change_with_the_memory_layout(case):
     reference, prediction, spacing = case
     rows = surface_distances(reference, prediction, spacing)
     columns = surface_distances(np.asfortranarray(reference), prediction[::-1][::-1], spacing)
-    for a, b in zip(rows, columns, strict=True):
+    borders = border(reference), border(prediction)
+    turned = between(*map(np.asfortranarray, borders), spacing)
+    for a, b, c in zip(rows, columns, turned, strict=True):
         np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+    unsorted = nearest(*borders, spacing)
+    np.testing.assert_array_equal(unsorted, nearest(*map(np.asfortranarray, borders), spacing))
+    np.testing.assert_array_equal(np.sort(unsorted), rows[0])
 
 
 @given(two_masks())
