@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -46,10 +46,11 @@ def describe(device: torch.device) -> dict[str, str]:
     }
     if device.type == "cuda":
         cudnn = torch.backends.cudnn
+        version: Callable[[], object] = cudnn.version  # torch leaves it untyped
         told |= {
             "gpu": torch.cuda.get_device_name(device),
             "cuda": str(torch.version.cuda),
-            "cudnn": str(cudnn.version()),
+            "cudnn": str(version()),
             "cudnn_benchmark": _word(cudnn.benchmark),
             "tf32": _word(torch.backends.cuda.matmul.allow_tf32 or cudnn.allow_tf32),
         }
