@@ -288,6 +288,15 @@ def test_numbers_of_a_profile_are_made_again_too(bench, verify, data, done, tmp_
     assert name in verify(out, 1, "--predictions", folder)[1]["scores"][0]
 
 
+def test_a_folder_of_records_is_a_line_each_and_a_table_for_what_is_broken(bench, ran, data, tmp_path):
+    bad = shutil.copytree(ran, ran.parent / "bad")
+    change(bad, code={})
+    told = bench("verify", ran.parent, "--data", data, "--dry-run")
+    assert told.code == 1
+    good, *table = sorted(told.out.splitlines(), key=lambda line: "all 22 rules hold" not in line)
+    assert ran.name in good and sum("broken" in line for line in table) == 1
+
+
 def test_what_cannot_be_verified_is_said(bench, verify, ran, data, tmp_path):
     (tmp_path / "empty").mkdir()
     assert bench("verify", tmp_path / "empty").code == 3

@@ -97,3 +97,28 @@ def test_counts_that_cannot_be_are_a_fault(make, score, fields):
 
 def test_a_case_scored_twice_is_a_fault(make, score):
     assert "twice" in faults(make((score(), score())))[0]
+
+
+def test_the_table_is_made_of_what_is_sound_and_every_other_file_is_a_line_on_stderr(bench, runs, make, score):
+    plain = json.loads(msgspec.json.encode(make()))
+    better = {**plain["cases"][0]["metrics"], "dice:v1": 0.99}
+    spoilt = {
+        "truncated": json.dumps(plain)[:-200],
+        "nan": json.dumps(plain).replace("0.8", "NaN", 1),
+        "edited": json.dumps(plain | {"cases": [plain["cases"][0] | {"metrics": better}]}),
+        "newer": json.dumps(plain | {"format": 2}),
+        "strange": json.dumps({"schema": "mine/9", "scores": []}),
+        "twice": json.dumps(plain),
+    }
+    for name, text in spoilt.items():
+        (runs / name).mkdir()
+        (runs / name / "record.json").write_text(text)
+    make((score(tp=5),), method="gce").save(runs / "other" / "record.json")
+    done = bench("table", runs, "--json")
+    assert done.code == 0
+    assert [json.loads(line)["method"] for line in done.out.splitlines()] == ["supervised", "gce"]
+    told = done.err.splitlines()
+    assert len(told) == len(spoilt)
+    for name in spoilt:
+        (line,) = [line for line in told if f"{name}/record.json" in line]
+        assert line.endswith("counted once" if name == "twice" else "left out")
