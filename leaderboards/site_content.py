@@ -52,6 +52,10 @@ class Content:
         """The records of a row, by seed and draw."""
         return list(self._groups[row.runs].records)
 
+    def lone(self) -> list[str]:
+        """The records that stand in no row."""
+        return sorted(set(self.records) - {run for row in self.rows for run in row.runs})
+
     @functools.cached_property
     def datasets(self) -> dict[str, dict[str, list[Row]]]:
         """Dataset -> protocol -> rows, in the order of the tables."""

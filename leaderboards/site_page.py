@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 ASSETS = ("site.css", "site.js")
-_LONGEST = 2000  # characters of any one text on a page
+_LONGEST = 1000  # characters of any one text on a page
 _NAME = 60  # of a name in a heading
 
 

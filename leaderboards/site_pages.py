@@ -66,6 +66,7 @@ def index(content: Content) -> Files:
         runs=len(content.records),
         rows=len(content.rows),
         problems=content.problems,
+        lone=[(run[:12], content.run_page(run)) for run in content.lone()],
         meanings=site_tables.meanings(content.rows),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import numpy as np
 import pytest
+import sites
 
 from leaderboards.record import Budget, CaseScore, Cost, Record
 
@@ -100,3 +101,17 @@ def runs(make: Make, valued: Score) -> Callable[..., list[Record]]:
         ]
 
     return records
+
+
+@pytest.fixture(scope="session")
+def site(make: Make, score: Score, tmp_path_factory: pytest.TempPathFactory) -> sites.Built:
+    """A site of harmless names and the records it was made of: for reading only."""
+    folder = tmp_path_factory.mktemp("plain") / "site"
+    return folder, sites.plain(make, score, folder)
+
+
+@pytest.fixture(scope="session")
+def bad_site(make: Make, score: Score, tmp_path_factory: pytest.TempPathFactory) -> sites.Built:
+    """A site in which everything that has a name has a bad one: for reading only."""
+    folder = tmp_path_factory.mktemp("hostile") / "site"
+    return folder, sites.hostile(make, score, folder)
