@@ -28,6 +28,7 @@ def scores(base: Group, new: Group, limits: Limits) -> list[Change]:
     elif matched is None:
         changes = [change(base, gate="paired", verdict="not gated", why="NEW has a seed that BASE has not")]
     else:
+        base = base._replace(records=tuple(old for old, _ in matched))  # other seeds of BASE have no counterpart
         changes = [one for d in judged for one in _paired(base, matched, d, limits)]
     return [*changes, *(_told(base, new, d) for d in base.section.definitions.values() if family(d) == "hd95")]
 

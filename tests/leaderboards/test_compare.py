@@ -198,11 +198,23 @@ def test_one_patient_is_not_gated(run):
 
 def test_distances_are_told_and_fail_nothing(run):
     base = run([0.7] * PATIENTS, digests={"model": "m"})
-    cases = tuple(msgspec.structs.replace(score, metrics=score.metrics | {HD95: 90.0}) for score in base.cases)
-    new = msgspec.structs.replace(base, cases=cases, digests=base.digests | {"predictions": "other"})
+    new = msgspec.structs.replace(base, cases=_far(base), digests=base.digests | {"predictions": "other"})
     changes = compare([base], [new], LIMITS)[0]
     assert [(one.verdict, one.drop) for one in changes if one.metric == HD95] == [("told", 87.0)]
     assert failed(changes) == []
+
+
+def test_seeds_that_were_not_predicted_again_are_in_no_number(run, seeds):
+    base = seeds([0.70, 0.60, 0.50], digests={"model": "m"})
+    base[0] = msgspec.structs.replace(base[0], cases=_far(base[0]))
+    new = msgspec.structs.replace(base[0], machine={"cpu": "Other"})
+    changes = compare(base, [new], LIMITS)[0]
+    assert [(one.base, one.new, one.drop) for one in changes if one.metric == HD95] == [(90.0, 90.0, 0.0)]
+    assert [one.base for one in changes if one.metric == DICE] == [pytest.approx(0.7)]
+
+
+def _far(record):
+    return tuple(msgspec.structs.replace(score, metrics=score.metrics | {HD95: 90.0}) for score in record.cases)
 
 
 def test_a_row_that_is_gone_fails_and_a_further_one_is_told(run):
