@@ -50,28 +50,6 @@ def test_a_rim_is_cut_from_a_solid_and_two_shells_of_unlike_depth_share_little()
     assert rims((large, small), borders, (1.0, 0.5), 1.0)[0] == 16**2 - 12 * 10
 
 
-def flooded(mask):
-    """The parts of a mask, each filled from a seed voxel to voxels that share a corner."""
-    left, parts = {tuple(voxel) for voxel in np.argwhere(mask).tolist()}, []
-    while left:
-        part, new = set(), {left.pop()}
-        while new:
-            part |= new
-            new = {q for q in left if any(max(abs(a - b) for a, b in zip(q, v, strict=True)) <= 1 for v in new)}
-            left -= new
-        parts.append(part)
-    return parts
-
-
-@given(two_masks())
-@settings(max_examples=200, deadline=None)
-def test_lesions_are_those_of_brute_force(masks):
-    g, p = (flooded(mask) for mask in masks)
-    everything = [set().union(*parts) for parts in (g, p)]
-    touched = sum(bool(part & everything[1]) for part in g), sum(bool(part & everything[0]) for part in p)
-    assert lesions(*masks) == (len(g), len(p), *touched)
-
-
 @pytest.mark.parametrize("shape", [(60, 50, 40), (400, 300)])
 @pytest.mark.parametrize("seed", range(3))
 def test_lesions_of_larger_maps_are_those_of_scipy(shape, seed):
