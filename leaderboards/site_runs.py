@@ -1,6 +1,6 @@
 """The page of a run: what was done, on what, with which scores, and the record itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -10,11 +10,10 @@ from leaderboards.columns import Block, Cell, Table
 from leaderboards.record import CaseScore, Cost, Record
 from leaderboards.site_content import Content, dataset_page, made_up, protocol_page
 from leaderboards.site_page import Page, Shown
-from leaderboards.summary import HEADLINE, family, short, summarise
+from leaderboards.summary import HEADLINE, bounds, family, short, summarise
 from leaderboards.table import flat
 
 _PREDICTION = "prediction:"
-_DECIMALS = {"dice": 3, "iou": 3, "nsd": 3}
 
 Facts = list[tuple[str, str]]
 
@@ -50,19 +49,19 @@ def run(content: Content, run: str) -> dict[str, bytes]:
 
 
 def _summary(record: Record) -> Table:
-    """Mean and spread of every headline metric, over labels and subjects."""
+    """Mean and spread of every metric, over labels and subjects."""
     lines = []
-    for definition in _definitions(record):
+    for definition in _ordered(d for score in record.cases for d in score.metrics):
         if found := summarise([record.cases], definition):
             spread = f"{_text(found.median, definition)} ({_text(found.q1, definition)}–{_text(found.q3, definition)})"
             mean = Cell(_text(found.mean, definition), found.mean)
             lines.append((Cell(definition), mean, Cell(spread, found.median), Cell(str(found.n), found.n)))
     block = Block("mean over labels of the mean over subjects", tuple(lines))
-    return Table("Headline metrics of this run", ("definition", "mean", "median (IQR)", "test subjects"), (block,), ())
+    return Table("Every metric of this run", ("definition", "mean", "median (IQR)", "test subjects"), (block,), ())
 
 
 def _cases(record: Record) -> Table:
-    definitions = _definitions(record)
+    definitions = _ordered(d for score in record.cases for d in score.metrics if family(d) in HEADLINE)
     lines = tuple(
         (
             Cell(score.case),
@@ -78,10 +77,13 @@ def _cases(record: Record) -> Table:
     return Table("Every case and label", heads, (Block(title, lines),), notes)
 
 
-def _definitions(record: Record) -> list[str]:
-    """The headline definitions of a record, overlaps first."""
-    found = {d for score in record.cases for d in score.metrics if family(d) in HEADLINE}
-    return sorted(found, key=lambda d: (family(d) not in _DECIMALS, d))
+def _ordered(definitions: Iterable[str]) -> list[str]:
+    """Shares first, then what is in mm, mL or %."""
+    return sorted(set(definitions), key=lambda definition: (not _share(definition), definition))
+
+
+def _share(definition: str) -> bool:
+    return bounds(definition)[1] == 1.0
 
 
 def _value(score: CaseScore, definition: str) -> Cell:
@@ -90,7 +92,7 @@ def _value(score: CaseScore, definition: str) -> Cell:
 
 
 def _text(value: float, definition: str) -> str:
-    return f"{value:.{_DECIMALS.get(family(definition), 1)}f}"
+    return f"{value:.3f}" if _share(definition) else f"{value:.1f}"
 
 
 def _pictures(page: Page, content: Content, run: str) -> list[Shown]:
