@@ -58,7 +58,7 @@ def boxes(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     for axis, label in zip(axes, shown, strict=False):
-        axis.set_title(named(label))
+        axis.set_title(named(label, 28))
         for i, cases in enumerate(found[label]):
             _box(axis, i, cases)
     _names(axes, [name(group) for group in groups])
@@ -147,7 +147,7 @@ def ranks(columns: Sequence[Column], what: str) -> Drawing | None:
 
 
 def _ranked(axis: "Axes", column: Column, names: Sequence[str]) -> None:
-    axis.set_title(named(column.title))
+    axis.set_title(named(column.title, 28))
     for y, each in enumerate(names):
         if found := column.standings.get(each):
             axis.plot([found.low, found.high], [y, y], color=colour(y), linewidth=2.5, alpha=0.45)

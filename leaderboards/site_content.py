@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from converters.errors import BenchError
-from converters.files import safe_id, sha256
+from converters.files import natural_key, safe_id, sha256
 from leaderboards.collect import Collected
 from leaderboards.logs import Log
 from leaderboards.record import Record
@@ -58,11 +58,15 @@ class Content:
 
     @functools.cached_property
     def datasets(self) -> dict[str, dict[str, list[Row]]]:
-        """Dataset -> protocol -> rows, in the order of the tables."""
-        found: dict[str, dict[str, list[Row]]] = {}
-        for row in self.rows:
-            found.setdefault(row.section.dataset, {}).setdefault(row.section.protocol, []).append(row)
+        """Dataset -> protocol -> rows in the order of the tables; semi5 before semi10."""
+        found: dict[str, dict[str, list[Row]]] = {row.section.dataset: {} for row in self.rows}
+        for row in sorted(self.rows, key=lambda row: natural_key(row.section.protocol)):
+            found[row.section.dataset].setdefault(row.section.protocol, []).append(row)
         return found
+
+    def of(self, dataset: str) -> list[Row]:
+        """The rows of a dataset, in the order of the tables."""
+        return [row for row in self.rows if row.section.dataset == dataset]
 
     def run_page(self, record: str) -> str:
         """The page of a record."""

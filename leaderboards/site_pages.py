@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from converters.files import natural_key
 from leaderboards import clinical, columns, figures_curves, figures_scores, site_tables
 from leaderboards.figures_scores import Column
 from leaderboards.record import Record
@@ -74,8 +75,7 @@ def index(content: Content) -> Files:
 def dataset(content: Content, name: str) -> Files:
     """All protocols of a dataset in one table, and what the labels are worth."""
     page = Page(dataset_page(name))
-    protocols = content.datasets[name]
-    rows = list(chain.from_iterable(protocols.values()))
+    rows = content.of(name)
     shown: list[Shown] = []
     for number, members in enumerate(columns.by_table(rows)):
         for definition in site_tables.of(members, "dice"):
@@ -85,7 +85,7 @@ def dataset(content: Content, name: str) -> Files:
         panels = [
             Column(section[0].section.protocol, _standings(section, definition))
             for definition in ranked(members[0].macro)[:1]
-            for section in columns.by_section(members)
+            for section in sorted(columns.by_section(members), key=lambda rows: natural_key(rows[0].section.protocol))
         ]
         drawn = figures_scores.ranks(panels, "rank by Dice")
         shown += page.figure(f"ranks-{number}", drawn, f"Rank by Dice under each protocol. {_INTERVALS}")
@@ -126,8 +126,7 @@ def protocol(content: Content, dataset: str, name: str) -> Files:
 
 def _dataset(content: Content, name: str) -> _Dataset:
     protocols = [_protocol(name, protocol, rows) for protocol, rows in content.datasets[name].items()]
-    rows = list(chain.from_iterable(content.datasets[name].values()))
-    return _Dataset(name, dataset_page(name), _labels(rows), protocols)
+    return _Dataset(name, dataset_page(name), _labels(content.of(name)), protocols)
 
 
 def _protocol(dataset: str, name: str, rows: Sequence[Row]) -> _Protocol:

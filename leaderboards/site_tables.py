@@ -102,10 +102,12 @@ def over_datasets(content: Content, names: Sequence[str]) -> list[Table]:
                 Cell(str(one.place), one.place),
                 Cell(f"{one.rank:.2f} [{one.low:.2f}–{one.high:.2f}]", one.rank),
                 Cell(f"{one.first:.2f}", one.first),
-                Cell("; ".join(f"{table}: {rank}" for table, rank in one.ranks.items())),
+                *(Cell(str(rank), rank) for rank in one.ranks.values()),
             )
             for one in found
         )
-        heads = ("method", "place", "mean rank [95 %]", "P(place 1)", "ranks")
-        made += [Table(f"{name}, over datasets and metrics", heads, (Block(name, lines),), ())] if lines else []
+        heads = ("method", "place", "mean rank [95 %]", "P(place 1)", *(found[0].ranks if found else ()))
+        made += (
+            [Table(f"{name}, over datasets and metrics", heads, (Block("by mean rank", lines),), ())] if found else []
+        )
     return made

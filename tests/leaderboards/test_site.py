@@ -156,6 +156,27 @@ def test_speed_is_drawn_machine_by_machine(site):
     assert len(list((folder / "acdc" / "semi10").glob("speed-*.svg"))) == 1
 
 
+def test_a_dataset_of_two_splits_has_two_tables_and_protocols_count_up(make, tmp_path):
+    records = [make(split=split, protocol=f"semi{share}") for split in ("a", "b") for share in (20, 5, 10)]
+    build(collected(records), tmp_path / "out")
+    text = (tmp_path / "out" / "acdc" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<caption>acdc · split (\w)", text) == ["a", "b"]
+    assert re.findall(r'acdc/(semi\d+).html"', text) == ["semi5", "semi10", "semi20"]
+
+
+def test_one_ranking_over_datasets_where_two_share_a_protocol(make, score, tmp_path):
+    records = [
+        make(tuple(score(f"p{n}", tp=hits - n % 2) for n in range(6)), dataset=dataset, method=method)
+        for dataset in ("acdc", "chaos")
+        for method, hits in (("worse", 5), ("better", 8))
+    ]
+    build(collected(records), tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    ranking = Tags(text.split("Over datasets")[1].split("</table>")[0]).text.split()
+    assert ranking.index("better") < ranking.index("worse")
+    assert (tmp_path / "out" / "index" / "ranks-0.svg").is_file()
+
+
 def test_everything_is_there_for_programs(site):
     folder, records = site
     found = json.loads((folder / "results.json").read_bytes())
