@@ -51,7 +51,7 @@ def boxes(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     shown = [label for label in labels if any(cases.values for cases in found[label])]
     if not shown:
         return None
-    columns = min(3, len(shown))
+    columns = 2 if len(shown) == 4 else min(3, len(shown))
     lines = -(-len(shown) // columns)
     size = (1.7 + 2.4 * columns, lines * (0.8 + 0.42 * len(groups)))
     figure, axes = panels((lines, columns), size, sharey=True, sharex=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--out", type=_FOLDER, default=Path("site"), show_default=True, help="A site there is replaced.")
 @click.option(
@@ -30,7 +30,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @DATA
 @JSON
 def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_json: bool) -> None:
-    """RUNS are run folders, folders of them, or record files; `runs` when none is given."""
+    """Build the site: static pages of tables, figures and runs that work offline.
+
+    RUNS are run folders, folders of them, or record files; `runs` when none is given.
+    """
     from bench import overlay
     from leaderboards import collect, site
     from leaderboards.site_content import Extras

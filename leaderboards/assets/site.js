@@ -68,5 +68,5 @@ for (const table of document.querySelectorAll("main table")) {
     button.addEventListener("click", () => sort(table, heading, column));
     heading.append(button);
   }
-  if (rows > 11) table.parentElement.before(filterBar(table));
+  if (rows > 15) table.parentElement.before(filterBar(table));
 }

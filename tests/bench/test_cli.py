@@ -29,6 +29,7 @@ VERBS = [
     "table",
     "demo",
     "show",
+    "site",
 ]
 
 
