@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Copy the records below a folder of runs to leaderboards/results, where they are committed, with what their training
-# logged beside them, and write every page that is made of them.
-#   sweeps/keep.sh runs
+# Verify every run below a folder (its rules, its predictions scored again, and predicted again from the weights), keep
+# its record, what training logged and how far it was verified in leaderboards/results, where they are committed, and
+# write every page that is made of them. Of made-up patients three pictures of the first seed are kept, too.
+#   sweeps/keep.sh runs          needs the converted datasets in data, or in $BENCH_DATA
 set -euo pipefail
 results="$(dirname "$0")/../leaderboards/results"
-find "$1" -name record.json | sort | while read -r record; do
-  run=$(dirname "$record")
-  method=$(dirname "$run")
-  protocol=$(dirname "$method")
-  dataset=$(dirname "$protocol")
-  stem="$results/$(basename "$dataset")/$(basename "$protocol")-$(basename "$method")-$(basename "$run")"
-  mkdir -p "$(dirname "$stem")"
-  cp "$record" "$stem.json"
-  if [ -f "$run/model/log.jsonl" ]; then cp "$run/model/log.jsonl" "$stem.log.jsonl"; fi
+bench verify "$1" --level "${LEVEL:-2}" --out "$results"
+for record in "$results"/phantom-*/*.json; do
+  run=$(echo "$1"/phantom-*/*/*/"$(basename "${record%.json}" | sed 's/.*-//')")
+  if [ -d "$run" ] && grep -q '"seed": 0' "$run/record.json" && [ ! -f "${record%.json}.worst.png" ]; then
+    pictures=$(mktemp -d)
+    bench show "$run" --extremes --slices 3 --out "$pictures"
+    for name in worst median best; do mv "$pictures/$name.png" "${record%.json}.$name.png"; done
+    rmdir "$pictures"
+  fi
 done
 bench table --write "$results/.."
