@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.output import Advance
 from converters.errors import BenchError
 from leaderboards.record import Record
-from leaderboards.site_content import Picture, made_up
+from leaderboards.site.content import Picture, made_up
 
 if TYPE_CHECKING:
     from bench.pictures import Extreme

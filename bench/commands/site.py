@@ -12,7 +12,7 @@ from bench.output import print_json, progress, say, track
 from converters.errors import BenchError
 
 if TYPE_CHECKING:
-    from leaderboards.logs import Log
+    from leaderboards.site.logs import Log
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -35,8 +35,9 @@ def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_jso
     RUNS are run folders, folders of them, or record files; `runs` when none is given.
     """
     from bench import overlay
-    from leaderboards import collect, site
-    from leaderboards.site_content import Extras
+    from leaderboards import collect
+    from leaderboards.site.build import build
+    from leaderboards.site.content import Extras
 
     paths = runs or (Path("runs"),)
     found = collect.load(paths)
@@ -48,7 +49,7 @@ def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_jso
     found = found._replace(problems=[_without(paths, problem) for problem in (*found.problems, *problems)])
     for problem in found.problems:
         say(problem)
-    pages = site.build(found, out, extras, partial(track, label="pages"))
+    pages = build(found, out, extras, partial(track, label="pages"))
     if as_json:
         print_json({"out": str(out), "pages": pages, "pictures": sum(map(len, pictures.values()))})
     else:
@@ -72,7 +73,7 @@ def _files(paths: tuple[Path, ...], wanted: set[str]) -> dict[str, Path]:
 
 
 def _logs(files: Mapping[str, Path], problems: list[str]) -> "dict[str, Log]":
-    from leaderboards import logs
+    from leaderboards.site import logs
 
     found: dict[str, Log] = {}
     for run, file in files.items():

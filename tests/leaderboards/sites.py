@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from leaderboards.collect import Collected
-from leaderboards.logs import Line
 from leaderboards.record import Record
-from leaderboards.site import build
-from leaderboards.site_content import Extras
+from leaderboards.site.build import build
+from leaderboards.site.content import Extras
+from leaderboards.site.logs import Line
 
 HOSTILE = (
     "<script>window.hacked=1</script>",

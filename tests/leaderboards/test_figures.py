@@ -8,10 +8,10 @@ import pytest
 from sites import HOSTILE
 
 from converters.errors import BenchError
-from leaderboards import figures, logs
-from leaderboards.figures_curves import efficiency, learning, percent, speed
-from leaderboards.figures_scores import Column, boxes, metric, ranks
-from leaderboards.logs import Line
+from leaderboards.site import figures, logs
+from leaderboards.site.curves import efficiency, learning, percent, speed
+from leaderboards.site.logs import Line
+from leaderboards.site.plots import Column, boxes, metric, ranks
 from leaderboards.standing import Standing
 from leaderboards.table import groups
 

@@ -11,8 +11,8 @@ from contents import tree
 from sites import HOSTILE, collected, plain_records
 
 from converters.errors import BenchError
-from leaderboards.site import build
-from leaderboards.site_content import Extras, Picture, slug
+from leaderboards.site.build import build
+from leaderboards.site.content import Extras, Picture, slug
 
 POLICY = "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'"
 FILE = re.compile(r"[a-z0-9][a-z0-9.-]*")

@@ -13,9 +13,10 @@ PHONE, DESKTOP = (360, 800), (1280, 900)
 @pytest.fixture(scope="module")
 def chromium():
     """One browser for all tests of this file; it cannot reach any host."""
-    browser, service = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    service = shutil.which("chromedriver")
     if not browser or not service:
-        pytest.skip("needs Debian's chromium and chromium-driver")
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [test]")
     options = webdriver.ChromeOptions()
     options.binary_location = browser

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from converters.errors import BenchError
 from converters.files import natural_key, safe_id, sha256
 from leaderboards.collect import Collected
-from leaderboards.logs import Log
 from leaderboards.record import Record
+from leaderboards.site.logs import Log
 from leaderboards.table import Group, Row, groups, rows
 
 _TAKEN = {"assets", "index", "runs"}  # what the site itself calls its files and folders

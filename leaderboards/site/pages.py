@@ -5,11 +5,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from converters.files import natural_key
-from leaderboards import clinical, columns, figures_curves, figures_scores, site_tables
-from leaderboards.figures_scores import Column
+from leaderboards import clinical, columns
 from leaderboards.record import Record
-from leaderboards.site_content import Content, dataset_page, made_up, protocol_page
-from leaderboards.site_page import Page, Shown
+from leaderboards.site import curves, plots, tables
+from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
+from leaderboards.site.page import Page, Shown
+from leaderboards.site.plots import Column
 from leaderboards.standing import Standing
 from leaderboards.summary import family, ranked, summarise
 from leaderboards.table import Row, machine
@@ -56,7 +57,7 @@ def index(content: Content) -> Files:
         parts.append(
             {
                 "datasets": [_dataset(content, name) for name in names],
-                "overall": site_tables.over_datasets(content, names),
+                "overall": tables.over_datasets(content, names),
                 "figures": _ranks_over_datasets(page, content, names),
             }
         )
@@ -68,7 +69,7 @@ def index(content: Content) -> Files:
         rows=len(content.rows),
         problems=content.problems,
         lone=[(run[:12], content.run_page(run)) for run in content.lone()],
-        meanings=site_tables.meanings(content.rows),
+        meanings=tables.meanings(content.rows),
     )
 
 
@@ -78,8 +79,8 @@ def dataset(content: Content, name: str) -> Files:
     rows = content.of(name)
     shown: list[Shown] = []
     for number, members in enumerate(columns.by_table(rows)):
-        for definition in site_tables.of(members, "dice"):
-            drawn = figures_curves.efficiency(content.groups(members), definition)
+        for definition in tables.of(members, "dice"):
+            drawn = curves.efficiency(content.groups(members), definition)
             caption = f"Label efficiency, {columns.table_title(members[0].section)}."
             shown += page.figure(f"efficiency-{number}", drawn, f"{caption} The band spans the runs of a method.")
         panels = [
@@ -87,7 +88,7 @@ def dataset(content: Content, name: str) -> Files:
             for definition in ranked(members[0].macro)[:1]
             for section in sorted(columns.by_section(members), key=lambda rows: natural_key(rows[0].section.protocol))
         ]
-        drawn = figures_scores.ranks(panels, "rank by Dice")
+        drawn = plots.ranks(panels, "rank by Dice")
         shown += page.figure(f"ranks-{number}", drawn, f"Rank by Dice under each protocol. {_INTERVALS}")
     return page.done(
         "dataset.html",
@@ -97,7 +98,7 @@ def dataset(content: Content, name: str) -> Files:
         tables=columns.tables(rows),
         figures=shown,
         protocols=_dataset(content, name).protocols,
-        meanings=site_tables.meanings(rows),
+        meanings=tables.meanings(rows),
     )
 
 
@@ -116,11 +117,11 @@ def protocol(content: Content, dataset: str, name: str) -> Files:
         figures=[
             figure for number, members in enumerate(sections) for figure in _figures(page, content, number, members)
         ],
-        per_label=[site_tables.per_label(members) for members in columns.by_table(rows)],
+        per_label=[tables.per_label(members) for members in columns.by_table(rows)],
         clinical=clinical.tables(rows, measured),
-        pairs=[made for members in sections for made in site_tables.pairs(content, members)],
+        pairs=[made for members in sections for made in tables.pairs(content, members)],
         runs=[run for row in rows for run in _runs(page, content, row)],
-        meanings=site_tables.meanings(rows),
+        meanings=tables.meanings(rows),
     )
 
 
@@ -132,7 +133,7 @@ def _dataset(content: Content, name: str) -> _Dataset:
 def _protocol(dataset: str, name: str, rows: Sequence[Row]) -> _Protocol:
     # Rows of several sections have no common best.
     best = rows[0] if len(columns.by_section(rows)) == 1 else None
-    dice = next(iter(site_tables.of(rows[:1], "dice")), None)
+    dice = next(iter(tables.of(rows[:1], "dice")), None)
     found = best.macro[dice] if best and dice else None
     return _Protocol(
         name=name,
@@ -158,19 +159,19 @@ def _figures(page: Page, content: Content, number: int, members: Sequence[Row]) 
     title = columns.section_title(members[0].section, columns.shared_fields(members))
     shown: list[Shown] = []
     for kind in ("dice", "hd95"):
-        for definition in site_tables.of(members, kind):
+        for definition in tables.of(members, kind):
             caption = (
-                f"{figures_scores.metric(definition)} of each test case, mean of its repeats. {title}. Box: quartiles; "
+                f"{plots.metric(definition)} of each test case, mean of its repeats. {title}. Box: quartiles; "
                 "whiskers: last case within 1.5 times that; cross: missed, false or not predicted."
             )
-            shown += page.figure(f"boxes-{kind}-{number}", figures_scores.boxes(groups, definition), caption)
+            shown += page.figure(f"boxes-{kind}-{number}", plots.boxes(groups, definition), caption)
     panels = [
-        Column(f"by {figures_scores.metric(definition)}", _standings(members, definition))
+        Column(f"by {plots.metric(definition)}", _standings(members, definition))
         for definition in ranked(d for row in members for d in row.macro)
     ]
-    shown += page.figure(f"ranks-{number}", figures_scores.ranks(panels, "rank"), f"{title}: ranks. {_INTERVALS}")
-    for definition in site_tables.of(members, "dice"):
-        for i, (place, drawn) in enumerate(figures_curves.speed(groups, definition).items()):
+    shown += page.figure(f"ranks-{number}", plots.ranks(panels, "rank"), f"{title}: ranks. {_INTERVALS}")
+    for definition in tables.of(members, "dice"):
+        for i, (place, drawn) in enumerate(curves.speed(groups, definition).items()):
             caption = f"{title}: mean Dice of every run against the time to predict a case on {place}."
             shown += page.figure(f"speed-{number}-{i}", drawn, caption)
     return shown
@@ -209,7 +210,7 @@ def _ranks_over_datasets(page: Page, content: Content, names: Sequence[str]) -> 
         panels = [panel for panel in panels if panel.standings]
         if len(panels) > 1:
             kind = "phantoms" if made_up(names[0]) else "ranks"
-            drawn = figures_scores.ranks(panels, "rank by Dice")
+            drawn = plots.ranks(panels, "rank by Dice")
             caption = f"{name}: rank by Dice in each dataset. {_INTERVALS}"
             shown += page.figure(f"{kind}-{number}", drawn, caption)
     return shown

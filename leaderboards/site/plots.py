@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from leaderboards.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
 from leaderboards.standing import name
 from leaderboards.summary import counted, family, short
 

@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from converters.files import digest
-from leaderboards.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
-from leaderboards.figures_scores import metric
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
+from leaderboards.site.plots import metric
 from leaderboards.standing import name
 from leaderboards.summary import summarise
 from leaderboards.table import machine
@@ -16,8 +16,8 @@ from leaderboards.table import machine
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from leaderboards.logs import Log
     from leaderboards.record import Record
+    from leaderboards.site.logs import Log
     from leaderboards.table import Group
 
 FULL = 100  # percent of the training subjects that the protocol `full` labels

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from converters.files import canonical_json
-from leaderboards import columns, figures_curves
+from leaderboards import columns
 from leaderboards.columns import Block, Cell, Table
 from leaderboards.record import CaseScore, Cost, Record
-from leaderboards.site_content import Content, dataset_page, made_up, protocol_page
-from leaderboards.site_page import Page, Shown
+from leaderboards.site import curves
+from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
+from leaderboards.site.page import Page, Shown
 from leaderboards.summary import HEADLINE, bounds, family, short, summarise
 from leaderboards.table import flat
 
@@ -25,7 +26,7 @@ def run(content: Content, run: str) -> dict[str, bytes]:
     digests = {key: value for key, value in record.digests.items() if not key.startswith(_PREDICTION)}
     each = {key.removeprefix(_PREDICTION): v for key, v in record.digests.items() if key.startswith(_PREDICTION)}
     log = content.extras.logs.get(run)
-    curve = page.figure("learning", figures_curves.learning(log), "Loss terms while training.") if log else []
+    curve = page.figure("learning", curves.learning(log), "Loss terms while training.") if log else []
     return page.done(
         "run.html",
         run=run,

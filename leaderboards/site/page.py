@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from leaderboards import render
 from leaderboards.columns import Table
 from leaderboards.escape import visible
-from leaderboards.figures import Drawing, save
+from leaderboards.site.figures import Drawing, save
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from converters.errors import BenchError
 from converters.files import canonical_json, inside
-from leaderboards import site_pages, site_runs
 from leaderboards.collect import Collected
-from leaderboards.site_content import Content, Extras
-from leaderboards.site_page import ASSETS, HERE
+from leaderboards.site import pages, runs
+from leaderboards.site.content import Content, Extras
+from leaderboards.site.page import ASSETS, HERE
 
 RESULTS = "results.json"
 FORMAT = "frugalseg site 1"
@@ -33,23 +33,23 @@ def build(found: Collected, out: Path, extras: Extras | None = None, track: Trac
     content = Content(found, extras or Extras())
     if not content.rows:
         raise BenchError("no record to make pages of", mend="bench run ..., or name the folder of the runs")
-    pages = _pages(content)
+    made = _pages(content)
     with _replacing(out) as folder:
         for name in ASSETS:
             _put(folder, f"assets/{name}", (HERE / "assets" / name).read_bytes())
         _put(folder, RESULTS, canonical_json(_results(content)))
-        for page in track(pages, len(pages)):
+        for page in track(made, len(made)):
             for path, data in page().items():
                 _put(folder, path, data)
-    return len(pages)
+    return len(made)
 
 
 def _pages(content: Content) -> list[Page]:
-    made: list[Page] = [partial(site_pages.index, content)]
+    made: list[Page] = [partial(pages.index, content)]
     for dataset, protocols in content.datasets.items():
-        made.append(partial(site_pages.dataset, content, dataset))
-        made += [partial(site_pages.protocol, content, dataset, protocol) for protocol in protocols]
-    return made + [partial(site_runs.run, content, record) for record in content.records]
+        made.append(partial(pages.dataset, content, dataset))
+        made += [partial(pages.protocol, content, dataset, protocol) for protocol in protocols]
+    return made + [partial(runs.run, content, record) for record in content.records]
 
 
 def _results(content: Content) -> dict[str, object]:

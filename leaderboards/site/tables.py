@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from leaderboards import columns, figures_scores
+from leaderboards import columns
 from leaderboards.columns import Block, Cell, Table
 from leaderboards.overall import overall
-from leaderboards.site_content import Content
+from leaderboards.site import plots
+from leaderboards.site.content import Content
 from leaderboards.standing import pairwise
 from leaderboards.summary import family, ranked
 from leaderboards.table import Row
@@ -45,7 +46,7 @@ def per_label(rows: Sequence[Row]) -> Table:
         )
         for members in columns.by_section(rows)
     )
-    heads = [f"{label}: {figures_scores.metric(definition)}" for label, definition in wanted]
+    heads = [f"{label}: {plots.metric(definition)}" for label, definition in wanted]
     notes = ("Dice: mean; HD95: median and quartiles over test subjects",)
     return Table(f"{columns.table_title(rows[0].section)} · per label", ("method", *heads), blocks, notes)
 
@@ -77,7 +78,7 @@ def pairs(content: Content, members: Sequence[Row]) -> list[Table]:
             )
             for test in tests
         )
-        blocks += [Block(f"by {figures_scores.metric(definition)}", lines)] if lines else []
+        blocks += [Block(f"by {plots.metric(definition)}", lines)] if lines else []
     heads = ("pair", "difference", "95 % interval", "p, Wilcoxon (Holm)", "p, two-way", "P(first better)", "claim")
     notes = ("A claim needs both p below 0.05; the two-way test needs two seeds on each side.",)
     title = f"{columns.section_title(members[0].section)} · pairs"
