@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from converters.files import digest
 from leaderboards.record import CaseScore, Record
-from leaderboards.summary import DISTANCES, bounds, family
+from leaderboards.summary import DISTANCES, HEADLINE, bounds, family, short
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
@@ -149,6 +149,20 @@ def _range(record: Record) -> Found:
     yield from _told(record, lambda score: None if _unsound(score) else _out_of_range(score))
 
 
+@rule(
+    "headline",
+    "Every score has the same headline metrics, each in one version, and a value where both sides are there.",
+    fatal=True,
+)
+def _headline(record: Record) -> Found:
+    wanted = {definition for score in record.cases for definition in score.metrics if family(definition) in HEADLINE}
+    versions = {name: sorted(d for d in wanted if short(d) == name) for name in map(short, wanted)}
+    if twice := sorted(" and ".join(ids) for ids in versions.values() if len(ids) > 1):
+        yield f"one metric in several versions: {', '.join(twice)}"
+    # Else a bad case could leave the mean by having no value.
+    yield from _told(record, lambda score: _unsaid(score, wanted))
+
+
 @rule("predictions", "The digest over all predictions is that of the digests of each.", fatal=True)
 def _predictions(record: Record) -> Found:
     each = {key: value for key, value in record.digests.items() if key.startswith(PREDICTION)}
@@ -275,6 +289,13 @@ def _expected(score: CaseScore) -> dict[str, tuple[str, float | None]]:
         found["precision:v1"] = ("precision", tp / (tp + fp))
         found["sensitivity:v1"] = ("sensitivity", tp / reference)
     return found
+
+
+def _unsaid(score: CaseScore, wanted: set[str]) -> str | None:
+    if lacking := sorted(wanted - score.metrics.keys()):
+        return f"{', '.join(lacking)} is not there"
+    unknown = sorted(d for d in wanted if family(d) in DISTANCES | {"nsd"} and score.metrics[d] is None)
+    return f"no value of {', '.join(unknown)}" if unknown and score.status == "ok" else None
 
 
 def _six(value: float | None) -> str:

@@ -13,6 +13,7 @@ from leaderboards.rules import FOREIGN, RULES, broken, faults, is_foreign
 
 ROOT = Path(__file__).parents[2]
 VOLUME = {"volume_reference_ml:v1": 1.0, "volume_prediction_ml:v1": 1.0, "volume_false_ml:v1": 0.2}
+COUNTED = {"iou:v1": 2 / 3, "ravd:v1": 0.0, "hd:c6-bg-max:v1": 3.0}
 ZEROS = "0" * 64
 
 
@@ -29,7 +30,7 @@ def digests(cases, **more):
 def whole(make, score):
     """A record of two cases with two labels that keeps every rule."""
     cases = tuple(score(case, label) for case in ("p1", "p2") for label in ("liver", "spleen"))
-    cases = tuple(replace(one, metrics={**one.metrics, **VOLUME}) for one in cases)
+    cases = tuple(replace(one, metrics={**one.metrics, **VOLUME, **COUNTED}) for one in cases)
     recipe = {"seed": 0, "draw": "0", "dataset": "acdc", "train": {"method": "supervised"}}
     record = make(cases, recipe=recipe, digests=digests(["p1", "p2"]), code={"commit": "a" * 40, "dirty": "false"})
     return replace(
@@ -47,6 +48,14 @@ def first(record, **fields):
 def value(record, **values):
     metrics = {name.replace("__", ":"): number for name, number in values.items()}
     return first(record, metrics={**record.cases[0].metrics, **metrics})
+
+
+def without(record, definition):
+    return {key: number for key, number in record.cases[0].metrics.items() if key != definition}
+
+
+def in_two_versions(record):
+    return replace(record, cases=tuple(replace(s, metrics={**s.metrics, "dice:v0": 1.0}) for s in record.cases))
 
 
 def of(record, part, **fields):
@@ -76,6 +85,9 @@ BREACHES = [
     ("range", lambda r: value(r, **{"hd95:c6-bg-max:v1": 400.1}), "is 400.1"),
     ("range", lambda r: value(r, **{"chaos.score:v1": float("nan")}), "is nan"),
     ("range", lambda r: value(r, **{"hd:c6-bg-max:v1": float("inf")}), "is inf"),
+    ("headline", lambda r: first(r, metrics=without(r, "dice:v1")), "case p1, liver: dice:v1 is not there"),
+    ("headline", lambda r: value(r, **{"nsd@2mm:c6-bg-pooled:v1": None}), "no value of nsd@2mm:c6-bg-pooled:v1"),
+    ("headline", in_two_versions, "one metric in several versions: dice:v0 and dice:v1"),
     ("predictions", lambda r: replace(r, digests={**r.digests, "prediction:p1": ZEROS}), "digest of the predictions"),
     ("predictions", lambda r: replace(r, digests={**r.digests, "predictions": ZEROS}), "2 digests of cases"),
     ("evidence", lambda r: replace(r, digests={k: v for k, v in r.digests.items() if k != "split"}), "sha256 of split"),
@@ -126,10 +138,12 @@ def test_foreign_predictions_owe_no_commit_no_budget_and_no_cost(whole):
 
 
 def test_an_invalid_case_needs_no_digest(whole, score):
+    absent = dict.fromkeys(COUNTED)
     lost = tuple(score("p3", label, status="invalid") for label in ("liver", "spleen"))
+    lost = tuple(replace(one, metrics={**one.metrics, **absent}) for one in lost)
     record = of(replace(whole, cases=whole.cases + lost), "predict", items=3)
     assert broken(record) == []
-    half = replace(record, cases=(*record.cases[:-1], score("p3", "spleen", status="missed")))
+    half = replace(record, cases=(*record.cases[:-1], replace(record.cases[-1], status="missed")))
     assert "case p3 is invalid for some labels only" in [finding.sentence for finding in broken(half)]
 
 
