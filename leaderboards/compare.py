@@ -7,23 +7,26 @@ from leaderboards import judge
 from leaderboards.change import Change, change
 from leaderboards.gate import Limits
 from leaderboards.record import Record
-from leaderboards.table import Group, flat, groups
+from leaderboards.table import UNVERIFIED, Group, flat, groups
 
 _REPEATED = {"seed", "draw"}
 _VERSIONS = {"content": "dataset content", "split_content": "split", "protocol_version": "protocol version"}
 
 
-def compare(base: Iterable[Record], new: Iterable[Record], limits: Limits) -> tuple[list[Change], list[str]]:
+def compare(
+    base: Iterable[Record], new: Iterable[Record], limits: Limits, verified: Mapping[str, int] = UNVERIFIED
+) -> tuple[list[Change], list[str]]:
     """Every row of `base` beside the row of `new` with the same data, definitions, method and recipe.
 
     A row without such a partner is `missing`, or `not compared` where dataset content, split or definitions differ;
-    both fail, for what is not compared cannot pass. Further rows of `new` are told as `extra`.
+    both fail, for what is not compared cannot pass. Further rows of `new` are told as `extra`. `verified`: as in
+    `table.rows`.
     """
-    (before, problems), (after, more) = groups(base), groups(new)
+    (before, problems), (after, more) = groups(base, verified), groups(new, verified)
     before, after = sorted(before, key=_order), sorted(after, key=_order)
-    known = {_identity(group) for group in before}
     changes = [one for group in before for one in _row(group, after, limits)]
-    changes += [change(group, verdict="extra", why="not in BASE") for group in after if _identity(group) not in known]
+    partners = [_partner(group, after) for group in before]
+    changes += [change(group, verdict="extra", why=_beside(group, before)) for group in after if group not in partners]
     return changes, [*(f"BASE: {problem}" for problem in problems), *(f"NEW: {problem}" for problem in more)]
 
 
@@ -57,13 +60,23 @@ def _identity(group: Group) -> str:
 
 def _row(base: Group, after: Sequence[Group], limits: Limits) -> list[Change]:
     """All changes of one row."""
-    partners = [group for group in after if _identity(group) == _identity(base)]
-    if not partners:
+    new = _partner(base, after)
+    if new is None:
         return [change(base, verdict="missing", why=_other_recipe(base, after))]
-    new = next((group for group in partners if group.section == base.section), partners[0])
     if differences := _differences(base, new):
         return [change(base, verdict="not compared", why=differences)]
     return [*judge.scores(base, new, limits), *judge.speed(base, new)]
+
+
+def _partner(base: Group, after: Iterable[Group]) -> Group | None:
+    partners = [group for group in after if _identity(group) == _identity(base)]
+    return next((group for group in partners if group.section == base.section), next(iter(partners), None))
+
+
+def _beside(new: Group, before: Iterable[Group]) -> str:
+    """Why a row of NEW has no counterpart."""
+    known = [group for group in before if _identity(group) == _identity(new)]
+    return f"in BASE with other data: {_differences(known[0], new)}" if known else "not in BASE"
 
 
 def _other_recipe(base: Group, after: Iterable[Group]) -> str:

@@ -100,8 +100,7 @@ def speed(base: Group, new: Group) -> list[Change]:
     """Samples a second in training, where both ran on the same machine; a hint, for its neighbours are not known."""
     if _machines(base) != _machines(new) or len(_machines(base)) != 1:
         return []
-    before = [record.train.items_per_s for record in base.records if record.train]
-    after = [record.train.items_per_s for record in new.records if record.train]
+    before, after = _rates(base), _rates(new)
     if not before or not after:
         return []
     then, now = statistics.median(before), statistics.median(after)
@@ -110,6 +109,11 @@ def speed(base: Group, new: Group) -> list[Change]:
     why = f"{then / now:.2f} times slower, {samples}: no proof, other work may have shared the machine"
     facts = {"gate": "speed", "metric": "train_items_per_s", "base": then, "new": now}
     return [change(base, **facts, verdict="slower" if slower else "told", why=why if slower else samples)]
+
+
+def _rates(group: Group) -> list[float]:
+    # 0 where nobody measured it: no speed.
+    return [record.train.items_per_s for record in group.records if record.train and record.train.items_per_s > 0]
 
 
 def _machines(group: Group) -> set[tuple[str | None, ...]]:

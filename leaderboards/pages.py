@@ -34,7 +34,9 @@ def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
     for dataset, members in groupby(made, lambda row: row.section.dataset):
         for ending, text in _texts(list(members), found.records).items():
             pages[leaderboards / FOLDER / f"{_file(dataset)}{ending}"] = text
-    pages[leaderboards / FOLDER / f"{GATE}.md"] = tolerances.page(tolerances.tolerances(found.records)[0])
+    pages[leaderboards / FOLDER / f"{GATE}.md"] = tolerances.page(
+        tolerances.tolerances(found.records, found.verified)[0]
+    )
     pages |= _readme(_above(leaderboards) / "README.md", made)
     return pages, [*found.problems, *left_out]
 

@@ -3,6 +3,7 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -11,11 +12,12 @@ import msgspec
 from converters.files import Strict, digest
 from leaderboards.contributions import interval
 from leaderboards.record import CaseScore, Cost, Record
+from leaderboards.scope import agreeing, told
 from leaderboards.standing import Standing, standings
 from leaderboards.summary import HEADLINE, Interval, Summary, family, ranked, short, summarise
 
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
-_UNVERIFIED: Mapping[str, int] = MappingProxyType({})
+UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
 
 class Section(Strict):
@@ -97,12 +99,12 @@ class Row(Strict):
     standings: dict[str, Standing]  # Dice and the NSD of largest tolerance; none for a lone row or a single patient
 
 
-def rows(records: Iterable[Record], verified: Mapping[str, int] = _UNVERIFIED) -> tuple[list[Row], list[str]]:
+def rows(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) -> tuple[list[Row], list[str]]:
     """Rows in the order of the tables, best Dice first in each section; and a sentence for each record left out.
 
     `verified`: record id -> level of verification, 0 where it is not there.
     """
-    found, problems = groups(records)
+    found, problems = groups(records, verified)
     sections: dict[str, list[Group]] = defaultdict(list)
     for group in found:
         sections[digest(group.section)].append(group)
@@ -110,13 +112,19 @@ def rows(records: Iterable[Record], verified: Mapping[str, int] = _UNVERIFIED) -
     return sorted(made, key=_order), problems
 
 
-def groups(records: Iterable[Record]) -> tuple[list[Group], list[str]]:
-    """What a row is made of, before it is summed up; and a sentence for each record left out."""
+def groups(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) -> tuple[list[Group], list[str]]:
+    """What a row is made of, before it is summed up; and a sentence for each record left out.
+
+    `verified`: as in `rows`. Where two records contradict each other, it says which to believe.
+    """
     problems: list[str] = []
+    tables: dict[tuple[object, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        tables[Section.of(record).table()].append(record)
     sections: dict[str, list[Record]] = defaultdict(list)
-    for record in _complete(records, problems):
+    for record in chain.from_iterable(agreeing(members, verified, problems) for members in tables.values()):
         sections[digest([Section.of(record), record.method])].append(record)
-    return [group for key in sorted(sections) for group in _method_groups(sections[key], problems)], problems
+    return [group for key in sorted(sections) for group in _method_groups(sections[key], verified, problems)], problems
 
 
 def _order(row: Row) -> tuple[object, ...]:
@@ -135,41 +143,17 @@ def _order(row: Row) -> tuple[object, ...]:
     )
 
 
-def _complete(records: Iterable[Record], problems: list[str]) -> list[Record]:
-    """The records that scored every case and label of their table: a case left out must not raise a mean."""
-    kept = []
-    tables: dict[tuple[object, ...], list[Record]] = defaultdict(list)
-    for record in records:
-        tables[Section.of(record).table()].append(record)
-    for members in tables.values():
-        wanted = {(score.case, score.label) for record in members for score in record.cases}
-        for record in members:
-            lacking = len(wanted) - len(record.cases)
-            if lacking:
-                problems.append(
-                    f"{_name(record)}: {lacking} of {len(wanted)} scores of its table are not there; left out"
-                )
-            else:
-                kept.append(record)
-    return kept
-
-
-def _name(record: Record) -> str:
-    run = f"seed {record.seed}, draw {record.draw}, record {record.id()[:12]}"
-    return f"{record.method} on {record.dataset} {record.protocol}, {run}"
-
-
-def _method_groups(members: Sequence[Record], problems: list[str]) -> list[Group]:
+def _method_groups(members: Sequence[Record], verified: Mapping[str, int], problems: list[str]) -> list[Group]:
     """The groups of one method in one section: one per recipe."""
     recipes: dict[str, dict[str, object]] = {}
     found: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
-    for record in sorted(members, key=Record.id):
+    for record in sorted(members, key=lambda record: (-verified.get(record.id(), 0), record.id())):
         recipe = {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
         key = digest(recipe)
         recipes[key] = recipe
         first = found[key].setdefault((record.seed, record.draw), record)
         if first is not record:
-            problems.append(f"{_name(record)}: the same run as record {first.id()[:12]}; counted once")
+            problems.append(f"{told(record)}: the same run as record {first.id()[:12]}; counted once")
     variants = _variants(recipes)
     section, method = Section.of(members[0]), members[0].method
     return [
@@ -192,9 +176,9 @@ def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     differ = [key for key in keys if len({digest([recipe.get(key)]) for recipe in recipes.values()}) > 1]
     if len(differ) > 3:
         return {name: f"recipe {name[:8]}" for name in recipes}
-    told = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
+    words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
     # A setting that is absent here and None there, or 1 here and "1" there, reads the same.
-    return told if len(set(told.values())) == len(told) else {name: f"recipe {name[:8]}" for name in recipes}
+    return words if len(set(words.values())) == len(words) else {name: f"recipe {name[:8]}" for name in recipes}
 
 
 def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:

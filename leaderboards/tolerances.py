@@ -1,13 +1,13 @@
 """What a gate can see: how far the seeds of each row lie apart, and the smallest drop that stands out from them."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from leaderboards.change import Who, grid, who
 from leaderboards.gate import SEEDS, tolerance
 from leaderboards.record import Record
 from leaderboards.summary import ranked, short, summarise
-from leaderboards.table import Group, groups
+from leaderboards.table import UNVERIFIED, Group, groups
 
 COLUMNS = ("row", "metric", "seeds", "mean", "SD over seeds", "1 new seed may lose", "3 new seeds may lose")
 _INTRODUCTION = f"""# What the gate of retrained methods can see
@@ -35,11 +35,19 @@ def means(group: Group, definition: str) -> list[float]:
     return [summary.mean for summary in found if summary is not None]
 
 
-def tolerances(records: Iterable[Record]) -> tuple[list[Tolerance], list[str]]:
-    """What can be seen of each row, metric by metric, in the order of their names; and problems as sentences."""
-    found, problems = groups(records)
+def tolerances(
+    records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED
+) -> tuple[list[Tolerance], list[str]]:
+    """What can be seen of each row, metric by metric, in the order of their names; and problems as sentences.
+
+    `verified`: as in `table.rows`. A metric without any value has no line.
+    """
+    found, problems = groups(records, verified)
     made = [
-        _tolerance(group, definition) for group in found for definition in ranked(group.section.definitions.values())
+        _tolerance(group, definition, values)
+        for group in found
+        for definition in ranked(group.section.definitions.values())
+        if (values := means(group, definition))
     ]
     return sorted(made, key=lambda t: (t.words(), t.split, t.metric)), problems
 
@@ -55,8 +63,7 @@ def cells(one: Tolerance) -> tuple[str, ...]:
     return (one.words(), short(one.metric), str(one.seeds), *numbers)
 
 
-def _tolerance(group: Group, definition: str) -> Tolerance:
-    found = means(group, definition)
+def _tolerance(group: Group, definition: str, found: Sequence[float]) -> Tolerance:
     several = len(found) > 1
     return Tolerance(
         **who(group),

@@ -12,6 +12,7 @@ from converters.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from leaderboards.change import Change
+    from leaderboards.collect import Collected
     from leaderboards.record import Record
 
 REGRESSED = 1
@@ -81,13 +82,13 @@ class Asked:
 
         if self.new is None:
             raise UsageError("what is BASE to be compared with?", mend="bench compare BASE NEW")
-        base, problems = self._records(self.base, "BASE")
-        if not base:
+        base, new = self._records(self.base, "BASE"), self._records(self.new, "NEW")
+        if not base.records:
             raise BenchError("BASE has no such record: nothing would be compared", where=self.base)
-        new, more = self._records(self.new, "NEW")
+        self._known(base.records)
         limits = Limits(delta=self.delta, worst=self.worst, seeds=self.min_seeds, gate=self.gate)
-        changes, left_out = compare(base, new, limits)
-        problems = [*problems, *more, *left_out]
+        changes, left_out = compare(base.records, new.records, limits, new.verified | base.verified)
+        problems = [*base.problems, *new.problems, *left_out]
         code, verdict = self._verdict(changes)
         shown = told(changes, per_label=self.per_label)
         markdown = page(shown, problems, verdict)
@@ -107,9 +108,9 @@ class Asked:
         """Print what the records let the gate of retrained methods see."""
         from leaderboards.tolerances import COLUMNS, cells, page, tolerances
 
-        records, problems = self._records(self.base, "BASE")
-        found, left_out = tolerances(records)
-        for problem in (*problems, *left_out):
+        base = self._records(self.base, "BASE")
+        found, left_out = tolerances(base.records, base.verified)
+        for problem in (*base.problems, *left_out):
             say(problem)
         if not found:
             raise BenchError("BASE has no such record", where=self.base)
@@ -123,12 +124,22 @@ class Asked:
             _terminal(COLUMNS, [cells(one) for one in found])
         return 0
 
-    def _records(self, path: Path, side: str) -> "tuple[list[Record], list[str]]":
+    def _records(self, path: Path, side: str) -> "Collected":
         from leaderboards.collect import load
         from leaderboards.compare import chosen
 
         loaded = load([path])
-        return chosen(loaded[0], self._wanted()), [f"{side}: {problem}" for problem in loaded[1]]
+        problems = [f"{side}: {problem}" for problem in loaded.problems]
+        return loaded._replace(records=chosen(loaded.records, self._wanted()), problems=problems)
+
+    def _known(self, base: "Sequence[Record]") -> None:
+        """Refuse a value of --only that no record of BASE has: a row of it would pass unseen."""
+        from leaderboards.compare import chosen
+
+        for key, values in self._wanted():
+            for value in sorted(values):
+                if not chosen(base, [(key, frozenset({value}))]):
+                    raise UsageError(f"--only {key}={value}: no record of BASE has it", mend="bench table BASE")
 
     def _wanted(self) -> list[tuple[str, frozenset[str]]]:
         pairs = [text.partition("=") for text in self.only]

@@ -41,7 +41,8 @@ class Content:
         self.extras = extras
         self.rows, left_out = rows(found.records, found.verified)
         self.problems = [*found.problems, *left_out]
-        by_runs = {tuple(sorted(record.id() for record in group.records)): group for group in groups(found.records)[0]}
+        made, _ = groups(found.records, found.verified)
+        by_runs = {tuple(sorted(record.id() for record in group.records)): group for group in made}
         self._groups = {row.runs: by_runs[row.runs] for row in self.rows}
 
     def groups(self, members: Sequence[Row]) -> list[Group]:

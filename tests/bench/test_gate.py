@@ -129,6 +129,8 @@ def test_nothing_to_compare_never_passes(trained, saved, tmp_path, bench):
     assert bench("compare", saved, "--fail-on", "regression").code == 2
     assert bench("compare", saved, saved, "--only", "protocol=semi10", "--fail-on", "regression").code == 3
     assert bench("compare", saved, saved, "--only", "protocol", "--fail-on", "regression").code == 2
+    mistyped = bench("compare", saved, saved, "--only", "protocol=full,semi1O", "--fail-on", "regression")
+    assert mistyped.code == 2 and "--only protocol=semi1O: no record of BASE has it" in mistyped.err
     empty = tmp_path / "empty"
     empty.mkdir()
     found = bench("compare", saved, empty, "--fail-on", "regression")

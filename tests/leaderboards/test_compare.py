@@ -225,6 +225,12 @@ def test_a_row_that_is_gone_fails_and_a_further_one_is_told(run):
     assert failed([gone, more]) == [gone]
 
 
+def test_a_row_on_other_data_beside_the_one_that_was_compared_is_told(run):
+    base, other = run([0.7] * PATIENTS), run([0.1] * PATIENTS, digests={"dataset": "ef" * 32})
+    (more,) = [one for one in compare([base], [base, other], LIMITS)[0] if one.verdict == "extra"]
+    assert more.why == f"in BASE with other data: dataset content {'ab' * 12} / {'ef' * 12}"
+
+
 def test_another_recipe_is_another_row_and_the_key_is_named(run):
     base, new = run([0.7] * PATIENTS), run([0.7] * PATIENTS, recipe={"seed": 0, "train": {"steps": 200}})
     assert (
@@ -270,6 +276,13 @@ def test_speed_is_compared_on_one_machine_only(run):
     assert all(one.gate != "speed" for one in there)
 
 
+def test_a_speed_that_nobody_measured_is_no_speed(run):
+    base = run([0.7] * PATIENTS)
+    still = msgspec.structs.replace(base, train=msgspec.structs.replace(base.train, items_per_s=0.0))
+    for before, after in ((base, still), (still, base)):
+        assert not [one for one in compare([before], [after], LIMITS)[0] if one.gate == "speed"]
+
+
 def test_records_are_chosen_by_field_or_recipe_key(run):
     full, semi = run([0.7], protocol="full"), run([0.7], protocol="semi10", recipe={"train": {"steps": 200}})
     assert chosen([full, semi], [("protocol", frozenset({"full", "noisy50"}))]) == [full]
@@ -285,6 +298,10 @@ def test_tolerances_say_what_a_gate_can_see(seeds):
     assert found[DICE].three == pytest.approx(2.736 * np.std(means, ddof=1), rel=1e-3)
     assert "| acdc semi10 supervised | dice | 5 | 0.7000 | 0.0158 | 0.0649 | 0.0433 |" in tolerance_page(found.values())
     assert next(iter(tolerances(seeds([0.7]))[0])).one is None
+
+
+def test_a_metric_without_a_value_has_no_tolerance(make, score):
+    assert tolerances([make((score(status="both_empty"),))]) == ([], [])
 
 
 def test_a_page_shows_names_as_text_whatever_they_are(run):
