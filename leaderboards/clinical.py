@@ -34,7 +34,7 @@ _COLUMNS = (
 )
 _NOTES = (
     "EF = 100 (EDV − ESV) / EDV in %, errors prediction − reference in percentage points; limits of agreement: bias "
-    "± 1.96 SD over patients and seeds",
+    "± 1.96 SD over patients and seeds; in the MAE an error counts at most 100 points, in bias and limits all it is",
     "lost: predictions that give no EF (no cavity at ED, or no usable file); each counts 100 points in the MAE and is "
     "in no other column",
 )
@@ -75,6 +75,8 @@ def agreement(records: Sequence[Record]) -> Clinical:
         if not any(set(heart) >= set(PHASES) for heart in hearts):
             continue
         pairs = {f"{phase}V": [_volume(heart.get(phase)) for heart in hearts] for phase in PHASES}
+        if not any(pair for values in pairs.values() for pair in values):
+            continue
         found[label] = {what: _agreement(values, "mL") for what, values in pairs.items()}
         found[label]["EF"] = _agreement([_fraction(heart) for heart in hearts], "%")
     return found

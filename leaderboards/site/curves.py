@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from converters.files import digest
-from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, marker, named, panels
 from leaderboards.site.plots import metric
 from leaderboards.standing import name
 from leaderboards.summary import summarise
@@ -95,7 +95,7 @@ def _curve(axis: "Axes", i: int, series: _Series) -> None:
     axis.fill_between(
         shares, [values[0] for values in runs], [values[-1] for values in runs], color=colour(i), alpha=0.15
     )
-    axis.plot(shares, means, color=colour(i), marker=marker(i), markersize=5, label=named(series.name))
+    axis.plot(shares, means, color=colour(i), marker=marker(i), markersize=5, label=entry(series.name))
     if len(shares) == 1:
         axis.plot(shares * 2, [runs[0][0], runs[0][-1]], color=colour(i), alpha=0.4)
 
@@ -108,8 +108,9 @@ def speed(groups: "Sequence[Group]", definition: str) -> dict[str, Drawing]:
     found: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for group in groups:
         for record in group.records:
-            if record.predict and record.predict.seconds > 0 and (mean := _means([record], definition)):
-                found[machine(record)][name(group)].append((record.predict.seconds / record.predict.items, mean[0]))
+            cost = record.predict
+            if cost and min(cost.seconds, cost.items) > 0 and (mean := _means([record], definition)):
+                found[machine(record)][name(group)].append((cost.seconds / cost.items, mean[0]))
     names = [name(group) for group in groups]
     drawn = {each: _speed(found[each], names, metric(definition)) for each in sorted(found)}
     return {each: figure for each, figure in drawn.items() if figure is not None}
@@ -121,7 +122,7 @@ def _speed(points: Mapping[str, Sequence[tuple[float, float]]], names: Sequence[
     for i, each in enumerate(names):
         if each in points:
             seconds, means = zip(*points[each], strict=True)
-            axis.scatter(seconds, means, s=30, marker=marker(i), color=colour(i), alpha=0.8, label=named(each))
+            axis.scatter(seconds, means, s=30, marker=marker(i), color=colour(i), alpha=0.8, label=entry(each))
     # Never closer than a factor of two and a tenth of the score: noise must not fill the figure.
     seconds, means = zip(*[point for runs in points.values() for point in runs], strict=True)
     middle = math.sqrt(min(seconds) * max(seconds))

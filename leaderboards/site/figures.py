@@ -103,6 +103,12 @@ def named(text: str, longest: int = LONGEST) -> str:
     return visible(text, longest)
 
 
+def entry(text: str) -> str:
+    """A name for a legend, which leaves out whatever is empty or starts with an underscore."""
+    shown = named(text)
+    return f" {shown}" if shown[:1] in {"", "_"} else shown
+
+
 def colour(index: int) -> str:
     """The colour of the n-th series."""
     return PALETTE[index % len(PALETTE)]

@@ -116,6 +116,8 @@ def test_repeats_are_measured_one_by_one(make, heart):
 def test_there_is_no_fraction_where_there_is_no_ed_and_es(make, heart, score):
     assert agreement([make((score(label="LV"),))]) == {}
     assert agreement([make(heart("p1", (100, 40), (100, 40), label="MYO"))]) == {}
+    silent = tuple(msgspec.structs.replace(one, metrics=score().metrics) for one in heart("p1", (100, 40), (90, 45)))
+    assert agreement([make(silent)]) == {}
     records = [make()]
     assert measure(rows(records)[0], records) == {}
 

@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import matplotlib
+import msgspec
 import pytest
 from sites import HOSTILE
 
@@ -112,6 +113,20 @@ def test_two_machines_never_share_a_figure_of_speed(grouped):
     assert [machine.split(" CPU")[0] for machine in drawn] == ["Other", "Some"]
     assert [len(figure.figure.axes[0].collections) for figure in drawn.values()] == [1, 1]
     assert "alpha" in drawn["Some CPU, ? cores"].alt and "beta" not in drawn["Some CPU, ? cores"].alt
+
+
+def test_a_run_that_predicted_nothing_has_no_speed(make, score):
+    idle = make((score(),))
+    idle = msgspec.structs.replace(idle, predict=msgspec.structs.replace(idle.predict, items=0))
+    assert speed(groups([idle])[0], DICE) == {}
+
+
+@pytest.mark.parametrize("name", ["_hidden", ""])
+def test_a_legend_names_every_method(grouped, name):
+    (drawn,) = speed(grouped(**{name: [8], "other": [7]}), DICE).values()
+    assert sorted(text.get_text().strip() for text in drawn.figure.axes[0].get_legend().get_texts()) == sorted(
+        [name, "other"]
+    )
 
 
 def test_every_loss_term_has_a_panel(grouped):
