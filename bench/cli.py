@@ -13,6 +13,7 @@ import click
 
 from bench import commands
 from bench.catalogue import first_line
+from bench.output import harmless
 from converters.errors import BenchError, EnvironmentFault, UsageError, closest
 
 DEFECT = 1  # a fault of ours, or a run in which something failed
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if state.get("debug"):
             traceback.print_exc()
         message, code = outcome(error)
-        click.echo(message, err=True)
+        click.echo(harmless(message), err=True)
     sys.exit(code)
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from leaderboards.escape import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
+LONGEST = 2000  # characters of a line for people
 PLAIN_WIDTH = 200  # columns of a table that goes to a file or a pipe
 
 
@@ -25,7 +28,12 @@ def console() -> "Console":
 
 def say(text: str) -> None:
     """One line for people, on stderr."""
-    console().print(text, markup=False)
+    console().print(harmless(text), markup=False)
+
+
+def harmless(text: str) -> str:
+    """Lines as they are, but for what a name from a file could do to a terminal."""
+    return "\n".join(visible(line, LONGEST) for line in text.split("\n"))
 
 
 @contextlib.contextmanager

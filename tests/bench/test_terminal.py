@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from bench.output import LONGEST, say
 from bench.terminal import KEPT, lay_out
 from leaderboards.columns import Block, Cell, Table
 
@@ -62,6 +63,13 @@ def test_wide_letters_keep_the_columns_in_line():
     head = next(line for line in lines if line.startswith("method"))
     body = next(line for line in lines if line.startswith("方法"))
     assert cell_len(body[: body.index("0.892")]) == head.index("Dice")
+
+
+def test_what_is_said_keeps_its_lines_and_moves_no_cursor(capsys):
+    say("red\x1b[31m \u202e\r" + "x" * 9000 + "\n  mend  nothing")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(r"red\x1b[31m \u202e\rxxx") and len(first) == LONGEST
+    assert second == "  mend  nothing"
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
