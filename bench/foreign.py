@@ -44,8 +44,10 @@ class Claim:
         """The claim as typed.
 
         Raises:
-            UsageError: there is no such protocol.
+            UsageError: there is no such protocol, or the method has no name that can be written down.
         """
+        if not method.strip() or any("\ud800" <= sign <= "\udfff" for sign in method):
+            raise UsageError(f"--method {method!r} is no name", mend="give the method a name in letters")
         if protocol == UNSTATED:
             return cls(method, UNSTATED, UNSTATED, seed)
         known = protocols.parse(protocol)

@@ -62,17 +62,25 @@ def label_files(folder: Path) -> Mapping[str, Path]:
     Raises:
         BenchError: there is no such folder, or a name stands there as .nii and as .nii.gz.
     """
-    if not folder.is_dir():
-        raise BenchError("there is no such folder", where=folder)
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in nifti_files(folder):
         name = stem(path)
-        if name == path.name or is_junk(Path(path.name)) or path.name.startswith("."):
-            continue
         if name in found:
             raise BenchError(f"two files for {name}: {found[name].name} and {path.name}", where=folder, mend="keep one")
         found[name] = path
     return found
+
+
+def nifti_files(folder: Path) -> list[Path]:
+    """The NIfTI files of a folder, in order of name.
+
+    Raises:
+        BenchError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise BenchError("there is no such folder", where=folder)
+    shown = (path for path in folder.iterdir() if not path.name.startswith(".") and not is_junk(Path(path.name)))
+    return sorted(path for path in shown if stem(path) != path.name)
 
 
 def _answering(folder: Path) -> Mapping[str, list[Path]]:
@@ -82,10 +90,8 @@ def _answering(folder: Path) -> Mapping[str, list[Path]]:
         for one in _bare(name):
             found[one].append(path)
     for own in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for name, path in label_files(own).items():
-            # A folder for each case, as MONAI makes it; any other folder is somebody's notes or an older result.
-            if own.name in _bare(name):
-                found[own.name].append(path)
+        # A folder for each case, as MONAI makes it; any other folder is somebody's notes or an older result.
+        found[own.name] += [path for path in nifti_files(own) if own.name in _bare(stem(path))]
     return found
 
 
@@ -157,7 +163,7 @@ def _left_over(folder: Path, found: Mapping[str, Sequence[Path]], matches: Seque
 
 
 def _how_to(folder: Path, case: str) -> str:
-    inner = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and label_files(path)]
+    inner = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and nifti_files(path)]
     return f"give one of its folders: {_some(inner)}" if inner else f"name them as the references are: {case}.nii.gz"
 
 

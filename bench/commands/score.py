@@ -9,6 +9,7 @@ import click
 
 from bench.options import JSON
 from bench.output import print_json, print_table, progress, say
+from converters.errors import UsageError
 
 if TYPE_CHECKING:
     from leaderboards.record import CaseScore
@@ -34,7 +35,11 @@ _THERE = click.Path(path_type=Path, exists=True)
 @click.option("--method", help="Write a record under this name, which `bench table` ranks.")
 @click.option("--protocol", default="unstated", show_default=True, help="Which labels the method saw; for the record.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Which repeat of the method it is; for the record."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which repeat of the method it is; for the record.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.  [runs/foreign/...]"
@@ -47,6 +52,8 @@ def command(context: click.Context, /, **_: object) -> int:
     from bench.score import score_matches
 
     asked = Asked(**context.params)
+    if asked.method is None and asked.out is not None:
+        raise UsageError(f"--out {asked.out}: without a name there is no record", mend="--method NAME")
     profiles = profile.named(asked.profiles)
     claim = None if asked.method is None else foreign.Claim.of(asked.method, asked.protocol, asked.seed)
     work = foreign.compare(asked.prediction, asked.reference, asked.split)

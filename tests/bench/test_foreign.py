@@ -307,3 +307,20 @@ def test_a_record_of_theirs_is_ranked_beside_ours(scored, tmp_path):
     *_, record = scored("--protocol", "semi10", "--seed", 2)
     records, problems, verified = load([tmp_path / "out"])
     assert (records, problems, set(verified.values())) == ([record], [], {0})
+
+
+def test_a_folder_that_is_not_named_after_a_case_may_hold_a_name_twice(scored, predictions):
+    notes = predictions / "notes"
+    notes.mkdir()
+    for ending in (".nii", ".nii.gz"):
+        (notes / f"old{ending}").write_bytes(b"x")
+    code, err, *_ = scored()
+    assert code == 0 and "notes" not in err
+
+
+@pytest.mark.parametrize(
+    "words", [("--method", " "), ("--method", "net\udcff"), ("--method", "net", "--seed", -1), ("--out", "here")]
+)
+def test_what_no_record_can_say_is_refused_before_anything_is_scored(bench, hearts, predictions, tmp_path, words):
+    done = bench("score", predictions, hearts.root, *words)
+    assert done.code == 2 and not done.out
