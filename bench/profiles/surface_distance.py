@@ -5,7 +5,7 @@ Differs from ours: the outline is where voxel corners touch both inside and outs
 length) that marching cubes puts there; the percentile is the first distance at which 95 % of the area is reached, not
 interpolated; a tolerance has no 1e-6 mm of grace. Outside the image is background.
 `assd_mm` is no function of the package: its two means pooled by area, as papers report it.
-One mask empty: Dice and NSD 0, no distance. Both empty, or no usable prediction: no value.
+One mask empty: Dice and NSD 0, no distance. Both empty, no usable prediction, or an image of one axis: no value.
 """
 
 import functools
@@ -26,7 +26,7 @@ def values(masks: Masks) -> Values:
     found |= dict.fromkeys(["asd_prediction_to_reference_mm", "assd_mm", *shares])
     if masks.status in ("missed", "false"):
         found |= dict.fromkeys(["dice", *shares], 0.0)
-    elif masks.status == "ok":
+    elif masks.status == "ok" and len(masks.spacing) > 1:
         sides = _sides(masks)
         sums = [float((distances * areas).sum()) for distances, areas in sides]
         sizes = [float(areas.sum()) for _, areas in sides]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bench import boundary
 from bench.distances import between, border, nearest
 
 SPACINGS = st.sampled_from([0.5, 0.7265625, 0.958, 1.0, 1.40625, 3.0, 10.0])
@@ -106,3 +107,15 @@ def test_the_largest_distance_is_that_of_simple_itk(case):
     oracle = sitk.HausdorffDistanceImageFilter()
     oracle.Execute(*outlines)
     assert max(found[0][-1], found[1][-1]) == pytest.approx(oracle.GetHausdorffDistance(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (14, 9, 11)])
+def test_the_rim_of_tiny_voxels_is_the_same_by_a_distance_transform(monkeypatch, shape):
+    mask = np.random.default_rng(0).random(shape) < 0.97
+    spacing, outline = (0.25, 0.25, 0.5)[: len(shape)], border(mask)
+    for depth in (0.25, 0.3, 0.5 + 1e-6):
+        monkeypatch.setattr(boundary, "OFFSETS", 10**9)
+        stamped = boundary.rim(mask, outline, spacing, depth)
+        monkeypatch.setattr(boundary, "OFFSETS", 0)
+        assert np.array_equal(boundary.rim(mask, outline, spacing, depth), stamped)
+        assert stamped.sum() > outline.sum()

@@ -364,3 +364,10 @@ def test_a_profile_that_does_not_exist_stops_before_anything_is_read(bench, tmp_
 def test_profiles_are_listed(bench):
     done = bench("ls", "profiles", "--json")
     assert [json.loads(line)["name"] for line in done.out.splitlines()] == list(ALL)
+
+
+def test_an_image_of_one_axis_stops_no_profile():
+    line = np.array([0, 1, 1, 1, 0, 0], dtype=bool)
+    values = scored(line, np.roll(line, 1), (2.0,))
+    assert values["chaos.mssd_mm"] == 2.0
+    assert {v for name, v in values.items() if name.startswith("surface_distance.")} == {None}
