@@ -14,7 +14,7 @@ from converters.files import digest, inside
 from converters.volume import data_sha256, read_label
 from leaderboards.record import CaseScore, Record
 from leaderboards.rules import PREDICTION
-from leaderboards.summary import short
+from leaderboards.summary import HEADLINE, family, short
 
 _ROUNDING = 1e-9
 _EXACT = ("subject", "group", "status", "tp", "fp", "fn", "touches_border", "ignored")
@@ -95,12 +95,15 @@ def differences(record: Record, scores: Sequence[CaseScore]) -> Iterator[str]:
     """What a record says otherwise than the scores, of every definition that both know."""
     again = {(score.case, score.label): score for score in scores}
     known = {definition for score in scores for definition in score.metrics}
-    if not known & {definition for score in record.cases for definition in score.metrics}:
+    told = {definition for score in record.cases for definition in score.metrics}
+    if not known & told:
         yield f"no definition of the record is among those of scorer {metrics.version()}"
+    if lost := sorted(definition for definition in told - known if family(definition) in HEADLINE):
+        yield f"scorer {metrics.version()} gives no {', '.join(lost)}"
     for old in record.cases:
         new = again.get((old.case, old.label))
-        if told := "not scored here" if new is None else ", ".join(_differing(old, new)):
-            yield f"case {old.case}, {old.label}: {told}"
+        if wrong := "not scored here" if new is None else ", ".join(_differing(old, new)):
+            yield f"case {old.case}, {old.label}: {wrong}"
 
 
 def _differing(old: CaseScore, new: CaseScore) -> Iterator[str]:

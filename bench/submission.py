@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.matching import label_files
+from bench.matching import nifti_files
 from converters.errors import BenchError
 from converters.files import Strict, inside, read_json, replacing, sha256, write_bytes, write_json
 from converters.volume import Volume, data_sha256, read_label, write_nifti
@@ -39,24 +39,30 @@ class Submission(Strict):
     format: int = FORMAT
 
     @classmethod
-    def load(cls, folder: Path) -> "Submission":
+    def load(cls, folder: Path, shown: Path | None = None) -> "Submission":
         """The manifest of a folder, every file of which is the one it names, and no other there.
+
+        `shown` is what a person has of it, where that is a zip and this the folder it was unpacked into.
 
         Raises:
             BenchError: the manifest is malformed or of a newer format; a file is absent, another, or not named.
         """
-        found = read_json(folder / MANIFEST, cls)
+        found, shown = read_json(folder / MANIFEST, cls), shown or folder
         if found.format > FORMAT:
-            raise BenchError(f"submission format {found.format} is newer than {FORMAT}", where=folder)
+            raise BenchError(
+                f"submission format {found.format} is newer than {FORMAT}", where=shown, mend="update frugalseg"
+            )
+        if strange := [run.record for run in found.runs if run.record not in run.files]:
+            raise BenchError(f"record {strange[0]!r} is not among the files of its run", where=shown)
         named = {name: value for run in found.runs for name, value in run.files.items()}
         for name, value in named.items():
             path = inside(folder, name)
             if not path.is_file() or sha256(path.read_bytes()) != value:
-                raise BenchError(f"{name} is {'another file' if path.is_file() else 'absent'}", where=folder / MANIFEST)
+                raise BenchError(f"{name} is {'another file' if path.is_file() else 'absent'}", where=shown)
         there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         sidecars = {beside(Path(run.record)).as_posix() for run in found.runs}
         if more := sorted(there - set(named) - sidecars - {MANIFEST}):
-            raise BenchError(f"{len(more)} files that the manifest does not name, the first is {more[0]}", where=folder)
+            raise BenchError(f"{len(more)} files that the manifest does not name, the first is {more[0]}", where=shown)
         return found
 
 
@@ -116,9 +122,12 @@ def pack(sources: Sequence[Source], out: Path, *, with_models: bool) -> Submissi
     return made
 
 
-def keep(source: Source, record: Record, out: Path) -> Path:
-    """Write a record as the committed ones are: `<out>/<dataset>/<protocol>-<method>-<run>.json`, its log beside it."""
-    stem = name_of(record, source.folder.name if _is_run(source.folder) else None)
+def keep(source: Source, record: Record, out: Path, *, by_id: bool = False) -> Path:
+    """Write a record as the committed ones are: `<out>/<dataset>/<protocol>-<method>-<run>.json`, its log beside it.
+
+    `by_id`: the folder's name is a stranger's, and could be chosen to replace somebody else's record.
+    """
+    stem = name_of(record, source.folder.name if _is_run(source.folder) and not by_id else None)
     path = out / safe(record.dataset) / f"{stem}.json"
     record.save(path)
     log = source.folder / "model" / "log.jsonl"
@@ -179,7 +188,7 @@ def _predictions(source: Source) -> Iterator[tuple[str, Volume]]:
 def _by_digest(folder: Path) -> Mapping[str, Path]:
     found: dict[str, Path] = {}
     for one in (folder, *sorted(path for path in folder.glob("*") if path.is_dir())):
-        for path in label_files(one).values():
+        for path in nifti_files(one):
             try:
                 found.setdefault(data_sha256(read_label(path)), path)
             except (BenchError, OSError):

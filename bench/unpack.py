@@ -32,9 +32,10 @@ def unpack(archive: Path, into: Path, limit: int = LIMIT) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(entry) as source, path.open("wb") as target:
                     shutil.copyfileobj(source, target)  # a zip entry gives no more bytes than its size says
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, UnicodeError) as error:
         shutil.rmtree(into, ignore_errors=True)
-        raise BenchError(f"no whole zip: {error}", where=archive, mend="copy it again") from None
+        told = error.strerror if isinstance(error, OSError) else error
+        raise BenchError(f"no whole zip: {told}", where=archive, mend="copy it again") from None
 
 
 def _fault(entries: Sequence[zipfile.ZipInfo], limit: int) -> str | None:

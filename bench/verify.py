@@ -34,6 +34,7 @@ class Claimed:
     record: Record
     predictions: Path
     model: Path
+    sent: bool = False  # in a submission, of which the sender chose the names
 
     @classmethod
     def at(cls, file: Path, name: str, predictions: Path | None = None) -> "Claimed":
@@ -67,11 +68,13 @@ def claims(path: Path, scratch: Path, predictions: Path | None = None) -> list[C
 
 def _submitted(folder: Path, shown: Path) -> list[Claimed]:
     found = []
-    for run in Submission.load(folder).runs:
+    for run in Submission.load(folder, shown).runs:
         claimed = Claimed.at(inside(folder, run.record), f"{shown}: {run.record}", inside(folder, run.predictions))
         if claimed.record.id() != run.id:
             raise BenchError(f"{run.record} is not record {run.id[:12]}", where=shown, mend="bench submit again")
-        found.append(claimed)
+        found.append(dataclasses.replace(claimed, sent=True))
+    if not found:
+        raise BenchError("no run in it", where=shown, mend="bench submit RUN --out FILE.zip")
     return found
 
 
@@ -166,8 +169,10 @@ def _breaches(each: Check, work: "_Work") -> tuple[str, ...]:
         return tuple(each.breaches(work))
     except UsageError as error:
         return (f"{error.what} {error.mend or ''}".strip(),)
-    except (BenchError, OSError) as error:
-        return (str(error).partition("\n")[0],)
+    except BenchError as error:
+        return (error.what,)
+    except OSError as error:
+        return (error.strerror or type(error).__name__,)  # its path would tell whose machine this is
 
 
 @dataclasses.dataclass(frozen=True)

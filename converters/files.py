@@ -53,9 +53,9 @@ def read_json(path: Path, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise BenchError(f"there is no {path.name}", where=path.parent) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{path.name}: {error}", where=path, mend="restore the file or convert again") from None
 
 
@@ -133,9 +133,9 @@ def inside(root: Path, relative: str) -> Path:
     """`root / relative`, refused if it leads out of `root`.
 
     Raises:
-        BenchError: the path is absolute or climbs out.
+        BenchError: the path is absolute or climbs out, or no path at all.
     """
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise BenchError(f"'{relative}' leads out of its folder", where=root)
+    if "\0" in relative or not path.resolve().is_relative_to(root.resolve()):
+        raise BenchError(f"{relative!r} leads out of its folder", where=root)
     return path

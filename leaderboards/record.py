@@ -1,5 +1,6 @@
 """The one result type: what a run did, on which data, with which scores, at which cost. Readable for ever."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
 FORMAT = 1
+DEEPEST = 50  # lists and tables within each other; what is deeper no recipe is, and reading it could end the program
 
 
 class CaseScore(Strict):
@@ -101,13 +103,27 @@ class Record(Strict):
         Raises:
             BenchError: it is malformed or of a newer format.
         """
-        found = read_json(path, _Version).format
-        if found > FORMAT:
-            raise BenchError(f"record format {found} is newer than {FORMAT}", where=path, mend="update frugalseg")
-        return read_json(path, cls)
+        version = read_json(path, _Version).format
+        if version > FORMAT:
+            raise BenchError(f"record format {version} is newer than {FORMAT}", where=path, mend="update frugalseg")
+        found = read_json(path, cls)
+        if _deep(found.recipe):
+            raise BenchError(f"its recipe is nested deeper than {DEEPEST}", where=path, mend="restore the file")
+        return found
 
 
 class _Version(msgspec.Struct):
     """What every version of a record has; the rest of a newer one may not fit."""
 
     format: int
+
+
+def _deep(value: object) -> bool:
+    level: list[object] = [value]
+    for _ in range(DEEPEST):
+        level = [part for each in level for part in _parts(each)]
+    return bool(level)
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

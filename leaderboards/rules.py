@@ -17,12 +17,16 @@ EVIDENCE = ("dataset", "split", "code", "predictions")  # digests without which 
 PREDICTION = "prediction:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_DEFINITION = re.compile(r"[a-z0-9_.]+(@\d+(\.\d+)?(e[+-]?\d+)?mm)?(:[a-z0-9-]+)*:v\d+")
+_MOST = 1 << 53  # voxels: beyond, no float64 is exact
 _ROUNDING = 1e-9
 _KNOWN = {"full", "semi", "scribble", "noisy"}  # protocols of which it is known whether labels agree with the reference
 _VOLUMES: dict[str, Callable[[CaseScore], int]] = {
     "volume_reference_ml:v1": lambda score: score.tp + score.fn,
     "volume_prediction_ml:v1": lambda score: score.tp + score.fp,
     "volume_false_ml:v1": lambda score: score.fp,
+    "volume_error_ml:v1": lambda score: score.fp - score.fn,
+    "volume_abs_error_ml:v1": lambda score: abs(score.fp - score.fn),
 }
 
 
@@ -92,6 +96,8 @@ def _recipe(record: Record) -> Found:
             ran = f"{ran}-fold{record.fold}" if "split" in record.recipe else said
         if said != ran:
             yield f"{field} {said}, but the recipe says {ran}"
+    if is_foreign(record) and any((record.draw, record.annotator, record.budget, record.train, record.predict)):
+        yield "predictions of somebody else, with a draw, labels or a cost that only a run of ours has"
     train = record.recipe.get("train")
     if isinstance(train, dict) and train.get("method", record.method) != record.method:
         yield f"method {record.method}, but the recipe says {train['method']}"
@@ -144,7 +150,7 @@ def _volumes(record: Record) -> Found:
             yield f"case {case}: its volumes do not fit one voxel size"
 
 
-@rule("range", "Every value is finite; shares lie in 0..1, distances between 0 and the image diagonal.", fatal=True)
+@rule("range", "Ids are well formed, values finite, shares in 0..1, distances between 0 and the diagonal.", fatal=True)
 def _range(record: Record) -> Found:
     yield from _told(record, lambda score: None if _unsound(score) else _out_of_range(score))
 
@@ -251,8 +257,8 @@ def _told(record: Record, fault: Callable[[CaseScore], str | None]) -> Found:
 
 def _unsound(score: CaseScore) -> str | None:
     tp, fp, fn = score.tp, score.fp, score.fn
-    if min(tp, fp, fn, score.ignored) < 0 or not 0 < score.diagonal_mm < math.inf:
-        return "a negative count, or no image diagonal"
+    if not 0 <= min(tp, fp, fn, score.ignored) <= max(tp, fp, fn, score.ignored) <= _MOST or not score.diagonal_mm > 0:
+        return "a count that no image has, or no image diagonal"
     fits = {
         "ok": tp + fp > 0 and tp + fn > 0,
         "both_empty": tp + fp + fn == 0,
@@ -304,6 +310,8 @@ def _six(value: float | None) -> str:
 
 def _out_of_range(score: CaseScore) -> str | None:
     for definition, value in score.metrics.items():
+        if not _DEFINITION.fullmatch(definition):
+            return f"{definition!r} is no id of a definition"
         if value is None:
             continue
         low, high = bounds(definition)

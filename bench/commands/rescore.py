@@ -38,7 +38,7 @@ def command(
         try:
             source = Source.at(run, predictions)
             record = rescore(source, data)
-        except BenchError as error:
+        except (BenchError, OSError) as error:
             failed += 1
             say(f"{run}: {error}")
             continue

@@ -99,7 +99,7 @@ class Asked:
         found = verification(claimed.record, results)
         file = claimed.file
         if self.out is not None:
-            file = keep(Source.at(file, None), claimed.record, self.out)
+            file = keep(Source.at(file, None), claimed.record, self.out, by_id=claimed.sent)
         elif packed:
             say(f"level {found.level}; --out FOLDER keeps the record and what was found")
             return

@@ -215,3 +215,37 @@ def test_a_zip_that_lies_about_its_size_gives_no_byte_more(tmp_path):
     with pytest.raises(BenchError, match="no whole zip"):
         unpack(path, tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_a_zip_with_a_name_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é", "x")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(BenchError, match="no whole zip"):
+        unpack(path, tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"runs": []}, "no run in it"),
+        ({"record": "a\0b"}, "is not among the files"),
+        ({"files": {"a\0b": "00", "b": "00"}, "record": "b"}, "leads out of its folder"),
+        ({"predictions": "../.."}, "leads out of its folder"),
+        ({"record": "."}, "is not among the files"),
+    ],
+)
+def test_a_manifest_that_leads_nowhere_is_refused(bench, theirs, predictions, tmp_path, change, said):
+    sent = tmp_path / "sent"
+    submit(bench, theirs, predictions, sent)
+    manifest = json.loads((sent / MANIFEST).read_text())
+    if change == {"runs": []}:
+        for name in manifest["runs"][0]["files"]:
+            (sent / name).unlink()
+        manifest |= change
+    else:
+        manifest["runs"][0] |= change
+    (sent / MANIFEST).write_text(json.dumps(manifest))
+    done = bench("verify", sent, "--level", 0)
+    assert done.code == 3 and said in done.err and str(sent) in done.err

@@ -18,6 +18,7 @@ from bench.plan import plan
 from bench.recipe import Recipe
 from bench.run import Place, run
 from bench.splits import freeze_default
+from bench.submission import MANIFEST
 from bench.verify import CHECKS
 from converters.dataset import Dataset
 from converters.files import digest, sha256
@@ -172,6 +173,9 @@ def test_definitions_that_only_one_side_knows_are_not_compared_but_some_must_be(
     assert verify(ran)[:2] == (0, {})
     change(ran, cases=tuple(msgspec.structs.replace(s, metrics={"old:v1": 3.0}) for s in record.cases))
     assert "no definition of the record is among those" in verify(ran)[1]["scores"][0]
+    more = [msgspec.structs.replace(s, metrics=s.metrics | {"nsd@9mm:c6-bg-pooled:v1": 1.0}) for s in record.cases]
+    change(ran, cases=tuple(more))
+    assert "gives no nsd@9mm:c6-bg-pooled:v1" in verify(ran)[1]["scores"][0]
 
 
 def test_a_case_left_out_is_found_though_the_record_is_sound(verify, ran):
@@ -344,3 +348,17 @@ def test_what_is_not_what_was_scored_is_not_scored_again(bench, ran, data, tmp_p
     done = bench("rescore", other, "--data", data, "--out", tmp_path / "none")
     assert done.code == 1 and "the run is failed: out of memory" in done.err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_name_of_a_folder_that_was_sent_replaces_nobody_s_record(bench, verify, ran, tmp_path):
+    results, sent = tmp_path / "results", tmp_path / "sent"
+    assert verify(ran, 1, "--out", results)[:2] == (0, {})
+    (ours,) = (results / "tiny").glob(f"*-{ran.name}.json")
+    before = ours.read_bytes()
+    change(ran, machine={"cpu": "another"})
+    assert bench("submit", ran, "--out", sent).code == 0
+    (folder,) = (path for path in sent.iterdir() if path.is_dir())
+    folder.rename(sent / ran.name)
+    (sent / MANIFEST).write_text((sent / MANIFEST).read_text().replace(folder.name, ran.name))
+    assert verify(sent, 1, "--out", results)[:2] == (0, {})
+    assert ours.read_bytes() == before and len(list((results / "tiny").glob("*.verified.json"))) == 2

@@ -122,3 +122,13 @@ def test_the_table_is_made_of_what_is_sound_and_every_other_file_is_a_line_on_st
     for name in spoilt:
         (line,) = [line for line in told if f"{name}/record.json" in line]
         assert line.endswith("counted once" if name == "twice" else "left out")
+
+
+@pytest.mark.parametrize("depth", [60, 970, 100_000])
+def test_a_record_nested_without_end_is_left_out_like_any_other_that_is_broken(runs, depth):
+    file = runs / "deep" / "record.json"
+    file.parent.mkdir()
+    text = next(runs.rglob("record.json")).read_text()
+    file.write_text(text.replace('"recipe": {', '"recipe": {"x": ' + "[" * depth + "]" * depth + ",", 1))
+    found = load([runs])
+    assert [str(file) in problem for problem in found.problems] == [True]

@@ -67,12 +67,14 @@ BREACHES = [
     ("format", lambda r: replace(r, definitions={**r.definitions, "record": "7"}), "its definitions say 7"),
     ("recipe", lambda r: replace(r, seed=5), "seed 5, but the recipe says 0"),
     ("recipe", lambda r: replace(r, dataset="chaos"), "dataset chaos, but the recipe says acdc"),
+    ("recipe", lambda r: replace(r, recipe=dict(FOREIGN)), "that only a run of ours has"),
     ("recipe", lambda r: replace(r, method="gce"), "method gce, but the recipe says supervised"),
     ("once", lambda r: replace(r, cases=(*r.cases, r.cases[0])), "1 case and label pairs stand in it twice"),
     ("labels", lambda r: replace(r, cases=r.cases[:-1]), "case p2 has no score of spleen"),
     ("case", lambda r: first(r, subject="p9"), "case p1: subject is p1 and p9"),
     ("case", lambda r: first(r, diagonal_mm=401.0), "diagonal_mm"),
-    ("counts", lambda r: first(r, fn=-2), "a negative count"),
+    ("counts", lambda r: first(r, fn=-2), "a count that no image has"),
+    ("counts", lambda r: first(r, tp=10**400), "a count that no image has"),
     ("counts", lambda r: first(r, status="missed"), "status 'missed' does not fit tp 8, fp 2, fn 2"),
     ("overlap", lambda r: value(r, dice__v1=0.95), "Dice 0.950000 is not 0.800000"),
     ("overlap", lambda r: value(r, dice__v1=None), "Dice none is not 0.800000"),
@@ -80,6 +82,10 @@ BREACHES = [
     ("overlap", lambda r: value(r, ravd__v1=1.0), "RAVD 1.000000 is not 0.000000"),
     ("overlap", lambda r: value(r, precision__v1=0.9), "precision 0.900000 is not 0.800000"),
     ("volumes", lambda r: value(r, volume_false_ml__v1=0.3), "case p1: its volumes do not fit one voxel size"),
+    ("volumes", lambda r: value(r, volume_error_ml__v1=0.1), "case p1: its volumes do not fit one voxel size"),
+    ("volumes", lambda r: value(r, volume_abs_error_ml__v1=0.1), "case p1: its volumes do not fit one voxel size"),
+    ("range", lambda r: value(r, **{"chaos.nsd@xmm:v1": 0.5}), "'chaos.nsd@xmm:v1' is no id of a definition"),
+    ("range", lambda r: value(r, **{"=cmd|x": None}), "is no id of a definition"),
     ("range", lambda r: value(r, **{"nsd@2mm:c6-bg-pooled:v1": 1.01}), "is 1.01"),
     ("range", lambda r: value(r, **{"hd95:c6-bg-max:v1": -1.0}), "is -1.0"),
     ("range", lambda r: value(r, **{"hd95:c6-bg-max:v1": 400.1}), "is 400.1"),
@@ -132,7 +138,8 @@ def test_what_only_lowers_the_level_is_no_fault(whole):
 
 
 def test_foreign_predictions_owe_no_commit_no_budget_and_no_cost(whole):
-    theirs = replace(whole, recipe=dict(FOREIGN), code={}, budget=None, train=None, predict=None, parameters=0)
+    nothing = {"draw": "", "annotator": "", "budget": None, "train": None, "predict": None, "parameters": 0}
+    theirs = replace(whole, recipe=dict(FOREIGN), code={}, **nothing)
     assert is_foreign(theirs) and not is_foreign(whole)
     assert broken(theirs) == []
 
