@@ -141,7 +141,7 @@ def prediction_digests(matches: Iterable[Match]) -> dict[str, str]:
 def _pair(reference: Volume, prediction: Volume, structures: Structures) -> surface.Pair:
     if not reference.same_grid(prediction):
         # The same voxels may lie in another order: a foreign tool wrote the orientation of the scanner.
-        reference, prediction = to_ras(reference)[0], to_ras(prediction)[0]
+        prediction = _turned(prediction, reference)
     if reference.shape != prediction.shape:
         raise BenchError(f"shape {prediction.shape} for a reference of {reference.shape}")
     if not reference.same_grid(prediction):
@@ -152,6 +152,13 @@ def _pair(reference: Volume, prediction: Volume, structures: Structures) -> surf
         counts = ", ".join(f"{code} in {int(pair.counts[:, code].sum())} voxels" for code in strange)
         raise BenchError(f"values that are no labels here: {counts}; the labels are {sorted(known)}")
     return pair
+
+
+def _turned(prediction: Volume, reference: Volume) -> Volume:
+    """The prediction with its axes nearest to the reference's, which decide even where both lie at 45 degrees."""
+    seen = Volume(prediction.array, np.linalg.inv(reference.affine) @ prediction.affine)
+    turned = to_ras(seen)[0]
+    return Volume(turned.array, reference.affine @ turned.affine)
 
 
 def _nothing(reference: Volume) -> surface.Pair:

@@ -248,3 +248,20 @@ def test_two_folders_are_paired_by_name_with_the_labels_they_hold(tmp_path):
     assert problems == ["case b: there is no prediction; scored as missed"]
     digests = prediction_digests(matches)
     assert digests == {"a": data_sha256(read_label(tmp_path / "prediction" / "a.nii.gz"))}
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 135])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_axes_in_another_order_are_the_same_prediction_however_the_image_is_turned(degrees, axes):
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) * (1.2, 1.5, 5.0)
+    array = np.random.default_rng(0).integers(0, 2, (9, 11, 5)).astype(np.uint8)
+    turned = array.transpose(axes)[::-1]
+    back = np.eye(4)[:, [*axes, 3]] @ np.diag([-1.0, 1, 1, 1])
+    back[axes[0], 3] = turned.shape[0] - 1
+    stored = Volume(turned, (affine @ back).astype(np.float32).astype(np.float64))
+    problems = []
+    match = Match("a", "a", None, Path("a"), Path("a"))
+    (found,) = score_volumes(match, Volume(array, affine), stored, Structures({"a": 1}), problems)
+    assert problems == [] and found.metrics["dice:v1"] == 1.0
