@@ -38,12 +38,15 @@ def load(paths: Sequence[Path]) -> Collected:
         except (BenchError, OSError) as error:
             found.problems.append(f"{file}: {_line(error)}; left out")
             continue
-        if told := _problem(record, file, seen):
+        run, told = record.id(), _problem(record, file, seen)
+        if told:
             found.problems.append(told)
-            continue
-        seen[record.id()] = file
-        found.records.append(record)
-        found.verified[record.id()] = _level(file, record, found.problems)
+        if run in seen or not told:
+            # A copy without a verification takes none away.
+            found.verified[run] = max(found.verified.get(run, 0), _level(file, record, found.problems))
+        if not told:
+            seen[run] = file
+            found.records.append(record)
     return found
 
 

@@ -16,6 +16,7 @@ from leaderboards.scope import agreeing, told
 from leaderboards.standing import Standing, standings
 from leaderboards.summary import HEADLINE, Interval, Summary, family, ranked, short, summarise
 
+_WORDS = 50  # characters that set two recipes apart; tables cut names
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
@@ -177,8 +178,12 @@ def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     if len(differ) > 3:
         return {name: f"recipe {name[:8]}" for name in recipes}
     words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
-    # A setting that is absent here and None there, or 1 here and "1" there, reads the same.
-    return words if len(set(words.values())) == len(words) else {name: f"recipe {name[:8]}" for name in recipes}
+    # A setting that is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
+    return (
+        words
+        if len({text[:_WORDS] for text in words.values()}) == len(words)
+        else {name: f"recipe {name[:8]}" for name in recipes}
+    )
 
 
 def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:

@@ -89,7 +89,7 @@ class Asked:
         limits = Limits(delta=self.delta, worst=self.worst, seeds=self.min_seeds, gate=self.gate)
         changes, left_out = compare(base.records, new.records, limits, new.verified | base.verified)
         problems = [*base.problems, *new.problems, *left_out]
-        code, verdict = self._verdict(changes)
+        code, verdict = self._verdict(changes, len(problems))
         shown = told(changes, per_label=self.per_label)
         markdown = page(shown, problems, verdict)
         self._deliver(markdown)
@@ -147,12 +147,13 @@ class Asked:
             raise UsageError(f"--only {wrong[0]}", mend="--only KEY=VALUE, for example --only protocol=full,semi10")
         return [(key, frozenset(values.split(","))) for key, _, values in pairs]
 
-    def _verdict(self, changes: "Sequence[Change]") -> tuple[int, str]:
+    def _verdict(self, changes: "Sequence[Change]", left_out: int) -> tuple[int, str]:
         from leaderboards.change import failed
 
         wrong, slower = failed(changes), [one for one in changes if one.verdict == "slower"]
         ungated = [one for one in changes if one.verdict == "not gated"]
         counts = f"{len(changes)} numbers: {len(wrong)} failed, {len(ungated)} not gated, {len(slower)} slower"
+        counts += f"; {left_out} left out or told of" if left_out else ""
         if (wrong and "regression" in self.fail_on) or (slower and "speed" in self.fail_on):
             return REGRESSED, f"failed; {counts}"
         if ungated and "regression" in self.fail_on:

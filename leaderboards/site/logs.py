@@ -1,12 +1,13 @@
 """What training logged, read back: one line per few steps with every loss term."""
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from converters.errors import BenchError
+
+_LARGEST = 1e15
 
 
 class Line(NamedTuple):
@@ -27,7 +28,7 @@ def beside(record: Path) -> Path:
 
 
 def read(path: Path) -> Log:
-    """The lines of a log; a value that is no number is left out.
+    """The lines of a log; a value that is no number, or one that no figure can hold, is left out.
 
     Raises:
         BenchError: a line is no JSON object of numbers with a step.
@@ -39,5 +40,7 @@ def read(path: Path) -> Log:
             step = int(found.pop("step") or 0)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, OverflowError, ValueError) as error:
             raise BenchError(f"line {number}: {type(error).__name__}: {error}", where=path) from None
-        lines.append(Line(step, {k: v for k, v in found.items() if v is not None and math.isfinite(v)}))
+        if abs(step) >= _LARGEST:
+            raise BenchError(f"line {number}: no training has so many steps", where=path)
+        lines.append(Line(step, {k: v for k, v in found.items() if v is not None and abs(v) < _LARGEST}))
     return tuple(lines)

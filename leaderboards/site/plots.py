@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leaderboards.standing import Standing
     from leaderboards.table import Group
 
+_PANELS = 24  # labels in a figure; hundreds would take minutes to lay out, and nobody reads them
 _GOLDEN = 0.618034  # multiples of it, taken modulo 1, fill a band evenly
 _TITLES = {"dice": "Dice", "iou": "IoU", "nsd": "NSD"}
 _UNITS = {"hd": "mm", "hd95": "mm", "assd": "mm", "masd": "mm", "ravd": "%"}
@@ -48,7 +49,8 @@ def boxes(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     """
     labels = list(dict.fromkeys(s.label for group in groups for record in group.records for s in record.cases))
     found = {label: [_cases(group, label, definition) for group in groups] for label in labels}
-    shown = [label for label in labels if any(cases.values for cases in found[label])]
+    known = [label for label in labels if any(cases.values for cases in found[label])]
+    shown = known[:_PANELS]
     if not shown:
         return None
     columns = 2 if len(shown) == 4 else min(3, len(shown))
@@ -71,7 +73,8 @@ def boxes(groups: "Sequence[Group]", definition: str) -> Drawing | None:
         for i, group in enumerate(groups)
         if found[label][i].values
     ]
-    return Drawing(figure, f"{metric(definition)} of every test case, one panel per label. {listed(told)}.")
+    which = "one panel per label" if shown == known else f"the first {len(shown)} of {len(known)} labels"
+    return Drawing(figure, f"{metric(definition)} of every test case, {which}. {listed(told)}.")
 
 
 def _cases(group: "Group", label: str, definition: str) -> _Cases:

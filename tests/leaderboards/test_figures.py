@@ -54,6 +54,11 @@ def test_a_box_plot_has_a_panel_per_label_and_a_point_per_case(make, score):
     assert "supervised, liver: median 0.4 of 7 cases" in drawn.alt
 
 
+def test_hundreds_of_labels_do_not_make_hundreds_of_panels(make, score):
+    drawn = boxes(groups([make(tuple(score("p1", f"organ {i}") for i in range(300)))])[0], DICE)
+    assert len(drawn.figure.axes) == 24 and "the first 24 of 300 labels" in drawn.alt
+
+
 def test_repeats_of_a_case_are_one_point(grouped):
     drawn = boxes(grouped(seeds=(0, 1, 2), alpha=[8, 6]), DICE)
     assert [round(x, 6) for x in drawn.figure.axes[0].collections[0].get_offsets()[:, 0]] == [0.5, 0.7]
@@ -169,11 +174,13 @@ def test_a_log_is_read_and_what_is_no_number_left_out(tmp_path):
     path.write_text('{"step":0,"ce":0.5,"dice":null}\n{"step":10,"ce":1e999}\n')
     with pytest.raises(BenchError, match="line 2"):
         logs.read(path)
-    path.write_text('{"step":0,"ce":0.5,"dice":null}\n{"step":10,"ce":0.25}\n')
+    path.write_text('{"step":0,"ce":0.5,"dice":null}\n{"step":10,"ce":0.25,"dice":1e308}\n')
     assert logs.read(path) == (Line(0, {"ce": 0.5}), Line(10, {"ce": 0.25}))
 
 
-@pytest.mark.parametrize("line", ["{", '{"ce":1}', '{"step":"a","ce":1}', "[1]", '{"step":1,"ce":"<script>"}', "\\xff"])
+@pytest.mark.parametrize(
+    "line", ["{", '{"ce":1}', '{"step":"a","ce":1}', "[1]", '{"step":1,"ce":"<script>"}', '{"step":1e300}', "\\xff"]
+)
 def test_a_line_that_is_no_line_of_a_log_is_named(tmp_path, line):
     path = tmp_path / "log.jsonl"
     path.write_text(f'{{"step":0,"ce":0.5}}\n{line}\n')

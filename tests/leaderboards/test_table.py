@@ -138,6 +138,12 @@ def test_rows_of_one_method_say_which_setting_sets_them_apart(make):
     assert sorted(row.variant for row in made) == ["train.steps=100", "train.steps=200"]
 
 
+def test_settings_that_a_table_would_cut_alike_are_told_by_their_digest(make):
+    made, _ = rows([make(recipe={"note": "x" * 90 + end}) for end in "ab"])
+    assert all(row.variant.startswith("recipe ") for row in made)
+    assert len({row.variant for row in made}) == 2
+
+
 def test_a_run_done_twice_counts_once_and_is_named(make, score):
     made, problems = rows([make((score(tp=8),)), make((score(tp=7),))])
     assert len(made) == 1 and made[0].seeds == 1 and len(made[0].runs) == 1

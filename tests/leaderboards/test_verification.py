@@ -37,6 +37,14 @@ def test_a_sidecar_is_no_record_and_its_level_reaches_the_row(kept, make):
     assert load([kept]).verified == {make().id(): 0}
 
 
+def test_a_copy_without_a_sidecar_takes_no_verification_away(kept):
+    copy = kept.with_name(f"a-{kept.name}")
+    copy.write_bytes(kept.read_bytes())
+    found = load([copy, kept])
+    assert len(found.records) == 1 and list(found.verified.values()) == [1]
+    assert "counted once" in found.problems[0]
+
+
 def test_a_run_folder_has_its_sidecar_too(tmp_path, make):
     make().save(tmp_path / "record.json")
     write(tmp_path / "record.json", record=make().id(), level=2)
