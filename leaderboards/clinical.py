@@ -36,7 +36,7 @@ _NOTES = (
     "EF = 100 (EDV − ESV) / EDV in %, errors prediction − reference in percentage points; limits of agreement: bias "
     "± 1.96 SD over patients and seeds; in the MAE an error counts at most 100 points, in bias and limits all it is",
     "lost: predictions that give no EF (no cavity at ED, or no usable file); each counts 100 points in the MAE and is "
-    "in no other column",
+    "in no other EF column",
 )
 
 Pair = tuple[float, float | None]  # reference, prediction
