@@ -12,12 +12,11 @@ script give 50 and 10 there. False organ: Dice 0, no distance. No usable predict
 
 from bench.distances import border
 from bench.profile import Masks, Values
+from bench.profiles.medpy import pooled95
 
 
 def values(masks: Masks) -> Values:
     """Dice, HD95 pooled, and ASD from prediction to reference."""
-    import numpy as np
-
     distances = masks.distances(border, (1.0,) * len(masks.spacing))
     _, predicted, _ = masks.volumes
     found: Values = {
@@ -27,6 +26,6 @@ def values(masks: Masks) -> Values:
     }
     if distances is not None:
         g, p = distances
-        found["hd95_voxels"] = float(np.percentile(np.concatenate([p, g]), 95))
+        found["hd95_voxels"] = pooled95(g, p)
         found["asd_prediction_to_reference_voxels"] = float(p.mean())
     return {f"ssl4mis.{name}:v1": None if masks.status == "invalid" else value for name, value in found.items()}

@@ -21,7 +21,7 @@ from converters.volume import Volume, read_label, write_nifti
 from leaderboards.record import Record
 
 TOLERANCES = (1.0, 2.0)
-ALL = ("chaos", "mrbrains13", "mrbrains18", "pymic", "ssl4mis", "surface_distance")
+ALL = ("chaos", "medpy", "mrbrains13", "mrbrains18", "pymic", "ssl4mis", "surface_distance")
 REFERENCE_CASE = {
     "chaos.dice:v1": 0.9784341478506637,
     "chaos.ravd_percent:v1": 0.6645339808356205,
@@ -32,6 +32,9 @@ REFERENCE_CASE = {
     "chaos.assd_score:v1": 95.10579354115383,
     "chaos.mssd_score:v1": 76.66666666666667,
     "chaos.score:v1": 89.0812988440436,
+    "medpy.dice:v1": 0.9784341478506637,
+    "medpy.hd95_mm:v1": 2.4721594336986037,
+    "medpy.asd_prediction_to_reference_mm:v1": 0.8046238966697519,
     "mrbrains13.dice_percent:v1": 97.84341478506637,
     "mrbrains13.hd95_mm:v1": 2.619658348579305,
     "mrbrains13.avd_percent:v1": 0.6645339808356205,
@@ -108,6 +111,8 @@ def test_a_shift_of_one_voxel_by_hand():
     assert found["chaos.dice_score"] == 0.0 and found["chaos.ravd_score"] == 100.0
     assert found["chaos.mssd_score"] == pytest.approx(100 - 5 / 3 * 2)
     assert found["pymic.dice"] == (2 * 48 + 1e-5) / (128 + 1e-5)
+    assert found["medpy.hd95_mm"] == 2.0
+    assert found["medpy.asd_prediction_to_reference_mm"] == pytest.approx((16 * 2 + 4 * 1) / 56)
     assert found["ssl4mis.hd95_voxels"] == 1.0
     assert found["ssl4mis.asd_prediction_to_reference_voxels"] == pytest.approx(20 / 56)
     # Slice by slice each block has 4 x 12 border voxels: 4 a slice are new, and 2 lie behind a wall one voxel thick.
@@ -139,7 +144,9 @@ def test_the_percentiles_differ_by_their_rules():
     assert found["pymic.hd95_mm"] == 19.0  # index 19 of 20
     assert found["mrbrains13.hd95_mm"] == 5.0  # rank 19 of 20
     assert found["mrbrains18.hd95_mm"] == pytest.approx(5 + 0.05 * 14)  # between the two
-    assert found["ssl4mis.hd95_voxels"] == pytest.approx(0.15 * 5)  # 38 distances pooled, 36 of them 0
+    assert (
+        found["medpy.hd95_mm"] == found["ssl4mis.hd95_voxels"] == pytest.approx(0.15 * 5)
+    )  # 38 distances pooled, 36 of them 0
 
 
 EMPTY = {
@@ -149,6 +156,8 @@ EMPTY = {
         "chaos.assd_mm": 15.0,
         "chaos.mssd_mm": 15.0,
         "chaos.score": 0.0,
+        "medpy.dice": 0.0,
+        "medpy.hd95_mm": None,
         "mrbrains13.dice_percent": 0.0,
         "mrbrains13.hd95_mm": None,
         "mrbrains13.avd_percent": 100.0,
@@ -172,6 +181,8 @@ EMPTY = {
         "chaos.ravd_percent": None,
         "chaos.mssd_mm": 15.0,
         "chaos.score": 0.0,
+        "medpy.dice": 0.0,
+        "medpy.asd_prediction_to_reference_mm": None,
         "mrbrains13.avd_percent": None,
         "mrbrains18.volumetric_similarity": 0.0,
         "pymic.hd95_mm": 100.0,
@@ -183,6 +194,8 @@ EMPTY = {
     "both_empty": {
         "chaos.dice": None,
         "chaos.score": None,
+        "medpy.dice": 1.0,
+        "medpy.hd95_mm": None,
         "mrbrains13.dice_percent": None,
         "mrbrains18.dice": None,
         "mrbrains18.volumetric_similarity": None,

@@ -92,16 +92,17 @@ def test_mrbrains_is_what_simple_itk_makes_of_its_rules(case):
     )
 
 
-def test_ssl4mis_is_medpy_without_a_spacing(case):
+@pytest.mark.parametrize(("name", "unit"), [("ssl4mis", "voxels"), ("medpy", "mm")])
+def test_ssl4mis_is_medpy_without_a_spacing(case, name, unit):
     binary = pytest.importorskip("medpy.metric.binary", reason="needs the extra [oracles]")
-    g, p, _ = case
+    g, p, spacing = case
     box = ndimage.find_objects((g | p).astype(int))[0]  # MedPy's answer is the same, and comes before the tea is cold
-    g, p = g[box], p[box]
-    assert ours("ssl4mis", case) == pytest.approx(
+    g, p, mm = g[box], p[box], spacing if unit == "mm" else None
+    assert ours(name, case) == pytest.approx(
         {
             "dice": binary.dc(p, g),
-            "hd95_voxels": binary.hd95(p, g),
-            "asd_prediction_to_reference_voxels": binary.asd(p, g),
+            f"hd95_{unit}": binary.hd95(p, g, mm),
+            f"asd_prediction_to_reference_{unit}": binary.asd(p, g, mm),
         },
         rel=EXACT,
     )
