@@ -93,7 +93,7 @@ def test_mrbrains_is_what_simple_itk_makes_of_its_rules(case):
 
 
 @pytest.mark.parametrize(("name", "unit"), [("ssl4mis", "voxels"), ("medpy", "mm")])
-def test_ssl4mis_is_medpy_without_a_spacing(case, name, unit):
+def test_medpy_gives_the_same_with_a_spacing_and_ssl4mis_without(case, name, unit):
     binary = pytest.importorskip("medpy.metric.binary", reason="needs the extra [oracles]")
     g, p, spacing = case
     box = ndimage.find_objects((g | p).astype(int))[0]  # MedPy's answer is the same, and comes before the tea is cold
