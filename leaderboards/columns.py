@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from leaderboards.summary import HEADLINE, Interval, family, short
+from leaderboards.summary import HEADLINE, Interval, family, ranked, short
 from leaderboards.table import Row, Section
 
 SHOWN = {"dice", "hd95", "nsd"}  # the other metrics are in CSV and JSON
@@ -146,7 +146,7 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
         _Column("HD95 mm, median (IQR)", partial(_spread, definition=d)) for d in definitions if family(d) == "hd95"
     ]
     # The most lenient tolerance; the others are in CSV and JSON.
-    lenient = sorted((d for d in definitions if family(d) == "nsd"), key=_tolerance)[-1:]
+    lenient = [definition for definition in ranked(definitions) if family(definition) == "nsd"]
     return columns + [_Column(_metric(d), partial(_mean, definition=d)) for d in lenient]
 
 
@@ -157,10 +157,6 @@ def _ranks(rows: Sequence[Row]) -> list[_Column]:
 
 def _metric(definition: str) -> str:
     return short(definition).replace("nsd", "NSD").replace("dice", "Dice")
-
-
-def _tolerance(definition: str) -> float:
-    return float(short(definition).partition("@")[2].removesuffix("mm") or 0)
 
 
 def _mean(row: Row, *, definition: str, label: str | None = None) -> Cell:

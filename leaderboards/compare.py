@@ -7,9 +7,8 @@ from leaderboards import judge
 from leaderboards.change import Change, change
 from leaderboards.gate import Limits
 from leaderboards.record import Record
-from leaderboards.table import UNVERIFIED, Group, flat, groups
+from leaderboards.table import UNVERIFIED, Group, flat, groups, settings
 
-_REPEATED = {"seed", "draw"}
 _VERSIONS = {"content": "dataset content", "split_content": "split", "protocol_version": "protocol version"}
 
 
@@ -50,12 +49,8 @@ def _order(group: Group) -> tuple[str, ...]:
     return (group.section.dataset, group.section.protocol, group.method, group.variant, group.records[0].id())
 
 
-def _recipe(group: Group) -> dict[str, object]:
-    return {key: value for key, value in flat(group.records[0].recipe).items() if key not in _REPEATED}
-
-
 def _identity(group: Group) -> str:
-    return digest([_place(group), _recipe(group)])
+    return digest([_place(group), settings(group.records[0])])
 
 
 def _row(base: Group, after: Sequence[Group], limits: Limits) -> list[Change]:
@@ -82,7 +77,8 @@ def _beside(new: Group, before: Iterable[Group]) -> str:
 def _other_recipe(base: Group, after: Iterable[Group]) -> str:
     for group in after:
         if _place(group) == _place(base):
-            return f"not in NEW, which has it with another recipe: {_apart(_recipe(base), _recipe(group))}"
+            apart = _apart(*(settings(side.records[0]) for side in (base, group)))
+            return f"not in NEW, which has it with another recipe: {apart}"
     return "not in NEW"
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from converters.files import digest
 from leaderboards.record import CaseScore, Record
-from leaderboards.summary import DISTANCES, HEADLINE, bounds, family, short
+from leaderboards.soundness import ROUNDING, miscounted, out_of_range, unsaid, unsound
+from leaderboards.summary import HEADLINE, family, short
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
@@ -17,9 +18,6 @@ EVIDENCE = ("dataset", "split", "code", "predictions")  # digests without which 
 PREDICTION = "prediction:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_DEFINITION = re.compile(r"[a-z0-9_.]+(@\d+(\.\d+)?(e[+-]?\d+)?mm)?(:[a-z0-9-]+)*:v\d+")
-_MOST = 1 << 53  # voxels: beyond, no float64 is exact
-_ROUNDING = 1e-9
 _KNOWN = {"full", "semi", "scribble", "noisy"}  # protocols of which it is known whether labels agree with the reference
 _VOLUMES: dict[str, Callable[[CaseScore], int]] = {
     "volume_reference_ml:v1": lambda score: score.tp + score.fn,
@@ -130,29 +128,29 @@ def _case(record: Record) -> Found:
 
 @rule("counts", "Voxel counts are not negative and fit the status.", fatal=True)
 def _counts(record: Record) -> Found:
-    yield from _told(record, _unsound)
+    yield from _told(record, unsound)
 
 
 @rule(
     "overlap", "Dice, IoU, precision, sensitivity and relative volume difference are what the counts give.", fatal=True
 )
 def _overlap(record: Record) -> Found:
-    yield from _told(record, lambda score: None if _unsound(score) else _miscounted(score))
+    yield from _told(record, lambda score: None if unsound(score) else miscounted(score))
 
 
 @rule("volumes", "Volumes in mL and counts give one voxel size for a case.", fatal=True)
 def _volumes(record: Record) -> Found:
     for case, scores in _by_case(record).items():
-        told = [(count(s), s.metrics.get(d)) for s in scores if not _unsound(s) for d, count in _VOLUMES.items()]
+        told = [(count(s), s.metrics.get(d)) for s in scores if not unsound(s) for d, count in _VOLUMES.items()]
         pairs = [(count, value) for count, value in told if value is not None]
         size = next((value / count for count, value in pairs if count), 0.0)
-        if any(not math.isclose(value, count * size, rel_tol=_ROUNDING) for count, value in pairs):
+        if any(not math.isclose(value, count * size, rel_tol=ROUNDING) for count, value in pairs):
             yield f"case {case}: its volumes do not fit one voxel size"
 
 
 @rule("range", "Ids are well formed, values finite, shares in 0..1, distances between 0 and the diagonal.", fatal=True)
 def _range(record: Record) -> Found:
-    yield from _told(record, lambda score: None if _unsound(score) else _out_of_range(score))
+    yield from _told(record, lambda score: None if unsound(score) else out_of_range(score))
 
 
 @rule(
@@ -166,7 +164,7 @@ def _headline(record: Record) -> Found:
     if twice := sorted(" and ".join(ids) for ids in versions.values() if len(ids) > 1):
         yield f"one metric in several versions: {', '.join(twice)}"
     # Else a bad case could leave the mean by having no value.
-    yield from _told(record, lambda score: _unsaid(score, wanted))
+    yield from _told(record, lambda score: unsaid(score, wanted))
 
 
 @rule("predictions", "The digest over all predictions is that of the digests of each.", fatal=True)
@@ -253,69 +251,3 @@ def _told(record: Record, fault: Callable[[CaseScore], str | None]) -> Found:
     for score in record.cases:
         if sentence := fault(score):
             yield f"case {score.case}, {score.label}: {sentence}"
-
-
-def _unsound(score: CaseScore) -> str | None:
-    tp, fp, fn = score.tp, score.fp, score.fn
-    if not 0 <= min(tp, fp, fn, score.ignored) <= max(tp, fp, fn, score.ignored) <= _MOST or not score.diagonal_mm > 0:
-        return "a count that no image has, or no image diagonal"
-    fits = {
-        "ok": tp + fp > 0 and tp + fn > 0,
-        "both_empty": tp + fp + fn == 0,
-        "missed": tp + fp == 0 and fn > 0,
-        "false": tp + fn == 0 and fp > 0,
-        "invalid": tp + fp == 0,
-    }
-    return None if fits[score.status] else f"status '{score.status}' does not fit tp {tp}, fp {fp}, fn {fn}"
-
-
-def _miscounted(score: CaseScore) -> str | None:
-    for definition, (name, expected) in _expected(score).items():
-        value = score.metrics.get(definition, expected)
-        if value is None and (score.status != "ok" or expected is None):
-            continue
-        if value is None or expected is None or not math.isclose(value, expected, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
-            return f"{name} {_six(value)} is not {_six(expected)}, which its counts give"
-    return None
-
-
-def _expected(score: CaseScore) -> dict[str, tuple[str, float | None]]:
-    """Definition id -> name and value, for what follows from the counts alone."""
-    tp, fp, fn = score.tp, score.fp, score.fn
-    some, reference = tp + fp + fn, tp + fn
-    empty = score.status == "both_empty"
-    signed = 100 * (fp - fn) / reference if reference else -100.0 if score.status == "invalid" else None
-    found: dict[str, tuple[str, float | None]] = {
-        "dice:v1": ("Dice", None if empty else 2 * tp / max(1, tp + some)),
-        "iou:v1": ("IoU", None if empty else tp / max(1, some)),
-        "rvd:v1": ("RVD", signed),
-        "ravd:v1": ("RAVD", None if signed is None else abs(signed)),
-    }
-    if score.status == "ok":
-        found["precision:v1"] = ("precision", tp / (tp + fp))
-        found["sensitivity:v1"] = ("sensitivity", tp / reference)
-    return found
-
-
-def _unsaid(score: CaseScore, wanted: set[str]) -> str | None:
-    if lacking := sorted(wanted - score.metrics.keys()):
-        return f"{', '.join(lacking)} is not there"
-    unknown = sorted(d for d in wanted if family(d) in DISTANCES | {"nsd"} and score.metrics[d] is None)
-    return f"no value of {', '.join(unknown)}" if unknown and score.status == "ok" else None
-
-
-def _six(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6f}"
-
-
-def _out_of_range(score: CaseScore) -> str | None:
-    for definition, value in score.metrics.items():
-        if not _DEFINITION.fullmatch(definition):
-            return f"{definition!r} is no id of a definition"
-        if value is None:
-            continue
-        low, high = bounds(definition)
-        high = score.diagonal_mm if family(definition) in DISTANCES else high
-        if not (math.isfinite(value) and low <= value <= high * (1 + _ROUNDING)):
-            return f"{definition} is {value}"
-    return None

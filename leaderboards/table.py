@@ -149,7 +149,7 @@ def _method_groups(members: Sequence[Record], verified: Mapping[str, int], probl
     recipes: dict[str, dict[str, object]] = {}
     found: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
     for record in sorted(members, key=lambda record: (-verified.get(record.id(), 0), record.id())):
-        recipe = {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
+        recipe = settings(record)
         key = digest(recipe)
         recipes[key] = recipe
         first = found[key].setdefault((record.seed, record.draw), record)
@@ -161,6 +161,11 @@ def _method_groups(members: Sequence[Record], verified: Mapping[str, int], probl
         Group(section, method, variants[key], tuple(found[key][repeat] for repeat in sorted(found[key])))
         for key in sorted(found)
     ]
+
+
+def settings(record: Record) -> dict[str, object]:
+    """The recipe with dotted keys, without what repeats vary: two records with the same one share a row."""
+    return {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
 
 
 def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:

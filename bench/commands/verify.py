@@ -13,7 +13,8 @@ from bench.output import print_json, print_table, say
 from converters.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.verify import Claimed, Result
+    from bench.claims import Claimed
+    from bench.verify import Result
     from leaderboards.record import Record
 
 BROKEN = 1
@@ -44,6 +45,7 @@ def command(context: click.Context, /, **_: object) -> int:
     say how far it was verified.
     """
     from bench import verify
+    from bench.claims import claims
 
     asked = Asked(**context.params)
     if asked.predictions is not None and len(asked.paths) > 1:
@@ -52,12 +54,12 @@ def command(context: click.Context, /, **_: object) -> int:
     broken = 0
     for path in asked.paths:
         with tempfile.TemporaryDirectory() as scratch:
-            claims = verify.claims(path, Path(scratch) / "unpacked", asked.predictions)
-            for claimed in claims:
+            found = claims(path, Path(scratch) / "unpacked", asked.predictions)
+            for claimed in found:
                 results = verify.verify(claimed, asked.level, means)
                 holds = all(result.holds for result in results)
                 broken += not holds
-                if holds and len(claims) > 1 and not asked.as_json:
+                if holds and len(found) > 1 and not asked.as_json:
                     click.echo(f"{claimed.name}: all {len(results)} rules hold")
                 else:
                     show(claimed.name, results, asked.as_json)
