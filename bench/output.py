@@ -3,8 +3,9 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
-Advance = Callable[[int], None]
+
+
+class Advance(Protocol):
+    """Moves a bar on by items done, and by the bytes that these took."""
+
+    def __call__(self, items: int = 1, data: int = 0) -> None:
+        """Since the last call."""
+
+
 LONGEST = 2000  # characters of a line for people
 PLAIN_WIDTH = 200  # columns of a table that goes to a file or a pipe
 
@@ -63,11 +72,16 @@ def progress(label: str, total: int) -> Iterator[Advance]:
     out = console()
     with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
         task = bar.add_task(label, total=total, rate="")
+        start, read = time.monotonic(), 0
 
-        def advance(items: int = 1) -> None:
+        def advance(items: int = 1, data: int = 0) -> None:
+            nonlocal read
+            read += data
             bar.advance(task, items)
             speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.3g}/s" if speed else "")
+            rates = [f"{speed:.3g}/s"] if speed else []
+            rates += [f"{read / 1e6 / (time.monotonic() - start):.3g} MB/s"] if read else []
+            bar.update(task, rate=" ".join(rates))
 
         yield advance
 

@@ -13,7 +13,7 @@ class Phases:
         self._stack = contextlib.ExitStack()
         self._phase = ""
         self._done = 0
-        self._advance: Advance = lambda items: None
+        self._advance: Advance = _ignore
 
     def __enter__(self) -> "Phases":
         """Start without a bar."""
@@ -34,3 +34,7 @@ class Phases:
             self._phase, self._done = phase, 0
         self._advance(done - self._done)
         self._done = done
+
+
+def _ignore(items: int = 1, data: int = 0) -> None:
+    """No phase has begun."""

@@ -11,8 +11,8 @@ import numpy as np
 from bench import disclosure, splits
 from bench.annotators import ANNOTATORS, Given, LabelMap
 from bench.protocols import Protocol
-from converters.conform import annotation
 from converters.dataset import IGNORE, Annotation, Case, Dataset, Split
+from converters.describe import annotation
 from converters.description import AnnotationSet, Parent
 from converters.errors import BenchError
 from converters.files import digest, sha256

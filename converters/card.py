@@ -23,7 +23,9 @@ def write(root: Path, info: Info, cases: Iterable[Case], converter: str, left_ou
         left_out: ids of the cases that could not be converted; the card names them.
     """
     dataset = _dataset(root, info, tuple(sorted(cases, key=lambda case: natural_key(case.id))), converter)
-    warnings = tuple(f"case {case} was left out: its source files could not be converted" for case in left_out)
+    warnings = info.warnings + tuple(
+        f"case {case} was left out: its source files could not be converted" for case in left_out
+    )
     card = msgspec.structs.replace(dataset.file.bench, warnings=warnings, content_sha256=dataset.content_sha256())
     dataset = Dataset(root, msgspec.structs.replace(dataset.file, bench=card), dataset.cases)
     write_bytes(root / "README.md", _readme(dataset).encode())
@@ -50,6 +52,7 @@ def _dataset(root: Path, info: Info, cases: tuple[Case, ...], converter: str) ->
         annotation_sets=tuple(one for one in info.annotation_sets if one.id in drawn),
         nsd_tolerances_mm=info.nsd_tolerances_mm,
         copies=_copies(info, cases),
+        preparation=dict(info.preparation),
     )
     file = DatasetFile(
         name=info.name,
@@ -58,8 +61,17 @@ def _dataset(root: Path, info: Info, cases: tuple[Case, ...], converter: str) ->
         labels=dict(info.labels),
         numTraining=sum(case.label is not None and "imagesTr/" in _first_image(case) for case in cases),
         bench=card,
+        regions_class_order=_painted(info),
     )
     return Dataset(root, file, cases)
+
+
+def _painted(info: Info) -> tuple[int, ...]:
+    """nnU-Net's word for regions: the code that a predicted region is written with, its own before any overlap."""
+    regions = [value for value in info.labels.values() if value != 0]
+    if not any(isinstance(value, tuple) for value in regions):
+        return ()
+    return tuple(value[0] if isinstance(value, tuple) else value for value in regions)
 
 
 def _copies(info: Info, cases: Sequence[Case]) -> tuple[tuple[str, ...], ...]:

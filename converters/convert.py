@@ -12,17 +12,24 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from converters import card
-from converters.conform import CONVERTER, Job, conform, earlier
+from converters.conform import conform
 from converters.dataset import Case
+from converters.describe import CONVERTER
 from converters.description import Source
 from converters.errors import BenchError, UsageError, closest
 from converters.files import is_junk, natural_key, safe_id
+from converters.job import Job
 from converters.phantoms.mark import is_phantom
-from converters.source import Info, RawCase, find
+from converters.source import Info, Options, RawCase, find, found
 from converters.workers import each
 from converters.written import discard, duplicates, intact
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # (label, total) -> a bar to advance
+Progress = Callable[
+    [str, int], AbstractContextManager[Callable[[int, int], None]]
+]  # (label, total) -> advance(n, bytes)
+
+
+NO_OPTIONS = Options()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +44,13 @@ class Report:
     failures: list[BenchError]  # one per case that could not be converted
 
 
-def convert(  # noqa: PLR0913  # three inputs, three options of the command line
+def convert(  # noqa: PLR0913  # three inputs, the options of the command line
     source: str,
     raw: Path,
     out: Path,
     *,
+    options: Options = NO_OPTIONS,
+    name: str | None = None,
     jobs: int = 1,
     skip: Collection[str] = (),
     progress: Progress | None = None,
@@ -55,33 +64,52 @@ def convert(  # noqa: PLR0913  # three inputs, three options of the command line
         source: name of a file of `converters/sources/`.
         raw: the folder as downloaded and unpacked.
         out: folder of datasets; made-up data goes to `phantom-<name>`.
+        options: what the user tells the source.
+        name: of the dataset, where the source finds one alone.
         jobs: cases converted at a time, each in a process of its own.
         skip: native ids, case ids or subjects to leave out.
         progress: gets (label, total), gives a bar to advance.
 
     Raises:
-        UsageError: there is no such source, or a name in `skip` fits no case.
+        UsageError: there is no such source, it does not understand an option, a name in `skip` fits no case, or `name`
+            is to stand for several datasets.
         BenchError: `raw` holds nothing of the source, ids clash, or made-up and real cases are mixed.
     """
-    module = find(source)
-    if not raw.is_dir():
-        raise BenchError("there is no such folder", where=raw, mend="give the folder that holds the unpacked download")
-    found = [(info, cases) for info in module.INFO if (cases := list(module.cases(raw, info.name)))]
-    if not found:
-        raise BenchError(
-            f"no {source} data here",
-            where=raw,
-            mend=f"give the folder that holds its native layout (head of converters/sources/{source}.py)",
-        )
-    _check_skip(skip, [case for _, cases in found for case in cases])
+    there = sought(source, raw, options, name)
+    _check_skip(skip, [case for _, cases in there for case in cases])
     junk = tuple(sorted(path.as_posix() for path in _relative_files(raw) if is_junk(path)))
     reports = []
-    for info, cases in found:
+    for info, cases in there:
         kept = [case for case in cases if not _names(case) & set(skip)]
         if kept:
             jobs_of = _jobs(raw, out, _named(info, kept, raw), kept)
             reports.append(_run(jobs_of, jobs, junk, progress))
     return reports
+
+
+def sought(source: str, raw: Path, options: Options, name: str | None) -> list[tuple[Info, list[RawCase]]]:
+    """What `raw` holds of the source, under the name that was asked for.
+
+    Raises:
+        UsageError: see `convert`.
+        BenchError: there is no such folder, or nothing of the source in it.
+    """
+    find(source)
+    if not raw.is_dir():
+        raise BenchError("there is no such folder", where=raw, mend="give the folder that holds the unpacked download")
+    there = found(source, raw, options)
+    if not there:
+        raise BenchError(
+            f"no {source} data here",
+            where=raw,
+            mend=f"give the folder that holds its native layout (head of converters/sources/{source}.py)",
+        )
+    if name is None:
+        return there
+    if len(there) > 1:
+        several = ", ".join(info.name for info, _ in there)
+        raise UsageError(f"one name, '{name}', for several datasets: {several}", mend="leave --name out")
+    return [(dataclasses.replace(info, name=safe_id(name)), cases) for info, cases in there]
 
 
 def _relative_files(raw: Path) -> Iterator[Path]:
@@ -148,14 +176,15 @@ def _run(todo: list[Job], jobs: int, junk: tuple[str, ...], progress: Progress |
     with bar as advance:
         for index, result in each(conform, todo, jobs):
             job = todo[index]
+            size = 0
             if isinstance(result, BenchError):
                 failures[job.id] = _told(job, result)
-                if (before := earlier(job)) is not None and intact(root, before):
+                if (before := job.earlier()) is not None and intact(root, before):
                     done[job.id] = before
             else:
-                done[job.id], changed = result
-                fresh |= {job.id} if changed else set()
-            advance(1)
+                done[job.id], size = result.case, result.bytes
+                fresh |= {job.id} if result.written else set()
+            advance(1, size)
     failures |= (doubled := _refuse_duplicates(todo, done))
     settled = (root / "dataset.json").is_file()
     for case in doubled:
@@ -185,7 +214,7 @@ def _refuse_duplicates(todo: list[Job], done: dict[str, Case]) -> dict[str, Benc
     return found
 
 
-def _ignore(_: int) -> None:
+def _ignore(_: int, __: int) -> None:
     """Nobody watches."""
 
 

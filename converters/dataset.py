@@ -62,6 +62,7 @@ class Case(Strict):
     label: Annotation | None = None  # None: nobody annotated this case
     annotations: dict[str, Annotation] = {}  # annotation set -> label map
     meta: dict[str, str | float] = {}  # phase, group, site, sex, age_years ...
+    preparation: dict[str, str | float] = {}  # what was done to the voxels, with its parameters; empty: nothing
     sources: tuple[SourceFile, ...] = ()
     warnings: tuple[str, ...] = ()
     converter: str = ""  # version of the converter that wrote it

@@ -72,6 +72,7 @@ class Card(Strict):
     nsd_tolerances_mm: tuple[float, ...] = (1.0, 2.0)
     warnings: tuple[str, ...] = ()
     copies: tuple[tuple[str, ...], ...] = ()  # subjects with the same images: a split keeps them on one side
+    preparation: dict[str, str | float] = {}  # asked for at conversion: resampling, registration, bias correction
     parent: Parent | None = None  # set in a view only
 
 

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from converters.dicom_pixels import Pixels, layout, stored_pixels
 from converters.dicom_tags import Tags, named, number, required, tag_of, text
 from converters.errors import BenchError
-from converters.files import is_junk
+from converters.files import is_junk, read
 
 MAX_FILE_BYTES = 4 << 30
 _IMAGE_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
@@ -101,7 +101,7 @@ def _read(path: Path) -> bytes:
         raise BenchError(f"{size} bytes are too many for one DICOM file", where=path)
     if size == 0 and path.suffix.lower() in _IMAGE_SUFFIXES:
         raise BenchError(f"{path.name}: the file is empty", where=path, mend="download it again")
-    return path.read_bytes()
+    return read(path)
 
 
 def _parse(data: bytes) -> tuple[Any, int]:

@@ -1,6 +1,7 @@
 """Files that are whole or absent: atomic writing, canonical JSON, digests, natural order, safe names."""
 
 import contextlib
+import contextvars
 import hashlib
 import math
 import os
@@ -26,6 +27,29 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 T = TypeVar("T")
+
+Fingerprint = tuple[int, str]  # bytes and SHA-256 of a file
+_NOTED: contextvars.ContextVar[dict[Path, Fingerprint] | None] = contextvars.ContextVar("noted", default=None)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[dict[Path, Fingerprint]]:
+    """Every file that `read` reads inside the block, with its fingerprint: nobody has to read it again for that."""
+    noted: dict[Path, Fingerprint] = {}
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(token)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a source file."""
+    data = path.read_bytes()
+    noted = _NOTED.get()
+    if noted is not None:
+        noted[path] = len(data), sha256(data)
+    return data
 
 
 def canonical_json(value: object) -> bytes:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from converters.errors import BenchError
+from converters.files import read
 from converters.orientation import Matrix, agree, fault, quaternion, rotation
 
 LIMIT = 4 << 30  # bytes of one decoded file; a larger one is a gzip bomb or a damaged header
@@ -62,7 +63,7 @@ def decode(path: Path) -> tuple[Voxels, Matrix]:
     """
     if path.stat().st_size > LIMIT:
         _refuse(path, f"{path.stat().st_size} bytes; the limit is {LIMIT}")
-    raw = path.read_bytes()
+    raw = read(path)
     packed = _is_packed(path, raw)
     head = _inflate(path, raw, _HEADER) if packed else raw[:_HEADER]
     header = _header(path, head)

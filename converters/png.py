@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from converters.errors import BenchError
+from converters.files import read
 
 Codes = Mapping[int, Sequence[range]]  # label code -> grey values that mean it; 0 is background and needs no entry
 Label = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -61,7 +62,7 @@ def _table(codes: Codes) -> npt.NDArray[np.uint8]:
 
 def _grey(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Grey values (rows, columns); one-bit images give 0 and 1."""
-    data = path.read_bytes()
+    data = read(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a size worth a warning is refused below
         try:

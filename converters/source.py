@@ -1,4 +1,4 @@
-"""What a source file gives the driver: who it is (`Info`) and its cases (`RawCase`), found and named."""
+"""What a source file gives the driver: who it is (`Info`), how to get it (`Access`), its cases (`RawCase`)."""
 
 import dataclasses
 import importlib
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from converters import sources
-from converters.description import AnnotationSet, Channel, LabelInfo, Source
-from converters.errors import unknown_name
+from converters.description import AnnotationSet, Channel, LabelInfo, Origin, Source
+from converters.errors import UsageError, unknown_name
 from converters.volume import Volume
 
 
@@ -42,6 +42,9 @@ class Info:
     nsd_tolerances_mm: tuple[float, ...] = (1.0, 2.0)
     splits: tuple[PublishedSplit, ...] = ()
     copies: tuple[tuple[str, ...], ...] = ()  # native subjects whose images are known to be the same in the collection
+    reference_origin: Origin = "expert"  # of the labels; derived: a program's, which the user supplied
+    warnings: tuple[str, ...] = ()  # what every user of the dataset must know; stays in dataset.json and the card
+    preparation: Mapping[str, str | float] = dataclasses.field(default_factory=dict)  # what was asked for, such as N4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Loaded:
     annotations: Mapping[str, Volume] = dataclasses.field(default_factory=dict)  # 255 = not annotated
     acquisition: Mapping[str, Mapping[str, str | float]] = dataclasses.field(default_factory=dict)
     stack_axis: int | None = None  # array axis along which the slices were stacked, if the source knows
+    spacing_known: bool = True  # False where the files say nothing of millimetres; the spacing is then 1
+    preparation: Mapping[str, str | float] = dataclasses.field(default_factory=dict)  # what was done to this case
     warnings: tuple[str, ...] = ()
 
 
@@ -68,12 +73,49 @@ class RawCase:
     held_out: bool = False  # the organiser's test set: imagesTs
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may tell a source. `TAKES` of a source file names those it understands; others are refused there."""
+
+    labels: Path | None = None  # folder of the user's own label maps
+    config: Path | None = None  # TOML that describes a folder
+    series: str | None = None  # which of several DICOM series, by the short hash that the error lists
+    allow_gaps: bool = False  # take the longest run of a DICOM series that lacks slices
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the options that were given."""
+        return frozenset(field.name for field in dataclasses.fields(self) if getattr(self, field.name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """A file that may be fetched without signing in."""
+
+    url: str
+    name: str  # as it is saved
+    bytes: int | None = None  # where published
+    checksum: str = ""  # "md5:<hex>" or "sha256:<hex>", where published
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """How a user comes by the data: files to fetch, or the steps by hand where somebody must sign."""
+
+    page: str
+    steps: tuple[str, ...]  # exact, one sentence each; the last one is the `bench convert` command
+    files: tuple[Remote, ...] = ()
+
+
 class SourceModule(Protocol):
-    """A file of `converters/sources/`."""
+    """A file of `converters/sources/`. Beside these it may hold ACCESS (`Access`), TAKES (names of `Options`).
+
+    Where the raw folder itself says what it holds, INFO is empty and a function `infos(raw, options)` gives them.
+    """
 
     INFO: tuple[Info, ...]
 
-    def cases(self, raw: Path, dataset: str) -> Iterator[RawCase]:
+    def cases(self, raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
         """The cases of one of its datasets; none if the raw folder holds none."""
 
 
@@ -91,3 +133,21 @@ def find(name: str) -> SourceModule:
     if name not in names():
         raise unknown_name("source", name, names())
     return cast(SourceModule, importlib.import_module(f"converters.sources.{name}"))
+
+
+def found(name: str, raw: Path, options: Options) -> list[tuple[Info, list[RawCase]]]:
+    """What the raw folder holds of a source: each dataset that has cases there.
+
+    Raises:
+        UsageError: there is no such source, or it does not understand an option.
+        BenchError: the folder's own description, or its layout, is unsound.
+    """
+    module = find(name)
+    takes = frozenset(getattr(module, "TAKES", ()))
+    if strange := sorted(options.given - takes):
+        flags = ", ".join("--" + option.replace("_", "-") for option in strange)
+        raise UsageError(
+            f"{name} takes no {flags}", mend=f"leave it out; it takes: {', '.join(sorted(takes)) or 'none'}"
+        )
+    infos = module.infos(raw, options) if hasattr(module, "infos") else module.INFO
+    return [(info, cases) for info in infos if (cases := list(module.cases(raw, info.name, options)))]

@@ -1,7 +1,7 @@
 """Convert a raw dataset, as downloaded, to the uniform format."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from converters.errors import BenchError
 
 if TYPE_CHECKING:
     from converters.convert import Report
+    from converters.source import Info, RawCase
+
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
@@ -18,23 +22,40 @@ if TYPE_CHECKING:
 @click.argument("raw", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @JOBS
+@click.option("--name", metavar="NAME", help="Call the dataset NAME; for a source that finds one alone.")
+@click.option("--labels", type=FOLDER, help="Folder of your own label maps (ixi).")
+@click.option("--config", type=FILE, help="TOML that describes the folder (folder).")
+@click.option("--series", metavar="HASH", help="Which DICOM series of several in one folder; the error lists them.")
+@click.option("--allow-gaps", is_flag=True, help="Take the longest run of a DICOM series that lacks slices.")
 @click.option("--skip", multiple=True, metavar="CASE", help="Leave out this case or subject; may be given again.")
 @DRY_RUN
 @JSON
-def command(source: str, raw: Path, out: Path, jobs: int, skip: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def command(  # the options of the command line
+    source: str,
+    raw: Path,
+    out: Path,
+    jobs: int,
+    name: str | None,
+    skip: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **told: Any,
+) -> int:
     """Convert what SOURCE (chaos, acdc: bench ls sources) finds in RAW to OUT/<dataset>.
 
     A second conversion of the same input changes nothing. A case that cannot be converted is named, the others are
     converted, and the exit code is 3.
     """
     from bench.splits import freeze_default
-    from converters.convert import convert
+    from converters.convert import convert, sought
     from converters.dataset import Dataset
+    from converters.source import Options
 
+    options = Options(**told)
     if dry_run:
-        return _would(source, raw, out, as_json)
+        return _would(sought(source, raw, options, name), out, as_json)
     failed = 0
-    for report in convert(source, raw, out, jobs=jobs, skip=skip, progress=progress):
+    for report in convert(source, raw, out, options=options, name=name, jobs=jobs, skip=skip, progress=progress):
         if report.cases:
             freeze_default(Dataset.load(report.root))
         _tell(report, as_json)
@@ -57,16 +78,10 @@ def _tell(report: "Report", as_json: bool) -> None:
         click.echo(f"{report.name}: {counts}: {report.root}")
 
 
-def _would(source: str, raw: Path, out: Path, as_json: bool) -> int:
-    from converters.source import find
-
-    module = find(source)
-    counts = {info.name: sum(1 for _ in module.cases(raw, info.name)) for info in module.INFO}
-    for name, cases in counts.items():
+def _would(there: "list[tuple[Info, list[RawCase]]]", out: Path, as_json: bool) -> int:
+    for info, cases in there:
         if as_json:
-            print_json({"dataset": name, "out": str(out), "cases": cases})
-        elif cases:
-            say(f"would convert {cases} cases of {name} into a folder of {out}")
-    if not any(counts.values()):
-        raise BenchError(f"no {source} data here", where=raw, mend="give the folder that holds its native layout")
+            print_json({"dataset": info.name, "out": str(out), "cases": len(cases)})
+        else:
+            say(f"would convert {len(cases)} cases of {info.name} into a folder of {out}")
     return 0

@@ -22,7 +22,7 @@ from converters.dataset import IGNORE
 from converters.description import AnnotationSet, Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import natural_key
-from converters.source import Info, Loaded, PublishedSplit, RawCase
+from converters.source import Info, Loaded, Options, PublishedSplit, RawCase
 from converters.volume import Volume, read_label, read_nifti
 
 _NOT_ANNOTATED = 4  # in the scribble files
@@ -84,7 +84,7 @@ INFO = (
 )
 
 
-def cases(raw: Path, dataset: str) -> Iterator[RawCase]:
+def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     """Both frames of every patient."""
     for base in (raw / "database", raw):
         for part in ("training", "testing"):

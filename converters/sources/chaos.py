@@ -23,7 +23,7 @@ from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key
 from converters.plausible import check_abdomen, check_body, check_liver
-from converters.source import Info, Loaded, RawCase
+from converters.source import Info, Loaded, Options, RawCase
 from converters.volume import Volume
 
 if TYPE_CHECKING:  # both bring libraries that a list of datasets can do without
@@ -65,6 +65,7 @@ def _info(name: str, channels: tuple[Channel, ...], organs: Mapping[str, LabelIn
     )
 
 
+TAKES = ("series", "allow_gaps")
 INFO = (
     _info(
         "chaos-mr-t1",
@@ -83,7 +84,7 @@ INFO = (
 )
 
 
-def cases(raw: Path, dataset: str) -> Iterator[RawCase]:
+def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     """The patients of one of the datasets; those of Test_Sets have no label.
 
     Raises:
@@ -104,7 +105,7 @@ def cases(raw: Path, dataset: str) -> Iterator[RawCase]:
         # Every patient of the training set has labels, so an absent folder there is a broken download.
         labelled = "Test_Sets" not in study.parts or (study / "Ground").is_dir()
         labels = _files(study, "Ground/*.png") if labelled else ()
-        yield RawCase(name, name, (*files, *labels), partial(load, study, labelled))
+        yield RawCase(name, name, (*files, *labels), partial(load, study, labelled, options))
 
 
 def _patients(raw: Path, modality: str) -> list[Path]:
@@ -121,22 +122,22 @@ def _files(study: Path, pattern: str) -> tuple[Path, ...]:
     return tuple(sorted((p for p in study.glob(pattern) if not is_junk(p.relative_to(study))), key=natural_key))
 
 
-def _load_ct(study: Path, labelled: bool) -> Loaded:
-    series = _series(study, "DICOM_anon")
+def _load_ct(study: Path, labelled: bool, options: Options) -> Loaded:
+    series = _series(study, "DICOM_anon", options)
     if not labelled:
         return _loaded({"ct": series}, None)
-    label = _label(study, series, _by_number(study, series.files), _CT_CODES)
+    label = _label(study, series, _by_number(study, series.files, bool(options.given)), _CT_CODES)
     check_liver(series.volume, label, study)
     return _loaded({"ct": series}, label)
 
 
-def _load_t2(study: Path, labelled: bool) -> Loaded:
-    series = _series(study, "DICOM_anon")
-    return _loaded({"t2": series}, _mr_label(study, series) if labelled else None)
+def _load_t2(study: Path, labelled: bool, options: Options) -> Loaded:
+    series = _series(study, "DICOM_anon", options)
+    return _loaded({"t2": series}, _mr_label(study, series, bool(options.given)) if labelled else None)
 
 
-def _load_t1(study: Path, labelled: bool) -> Loaded:
-    inside, outside = _series(study, "DICOM_anon/InPhase"), _series(study, "DICOM_anon/OutPhase")
+def _load_t1(study: Path, labelled: bool, options: Options) -> Loaded:
+    inside, outside = (_series(study, f"DICOM_anon/{phase}", options) for phase in ("InPhase", "OutPhase"))
     longer, shorter = (float(series.acquisition.get("EchoTime", 0)) for series in (inside, outside))
     if longer and shorter and longer <= shorter:
         raise BenchError(
@@ -144,16 +145,18 @@ def _load_t1(study: Path, labelled: bool) -> Loaded:
             where=study / "DICOM_anon",
             mend="the two folders are swapped: rename them",
         )
-    return _loaded({"in-phase": inside, "out-phase": outside}, _mr_label(study, inside) if labelled else None)
+    return _loaded(
+        {"in-phase": inside, "out-phase": outside}, _mr_label(study, inside, bool(options.given)) if labelled else None
+    )
 
 
-def _series(study: Path, folder: str) -> "Series":
+def _series(study: Path, folder: str, options: Options) -> "Series":
     from converters.dicom import read_series
 
     files = _files(study, f"{folder}/*.dcm")
     if not files:
         raise BenchError("no DICOM slices here", where=study / folder, mend="unpack the archive again")
-    return read_series(files)
+    return read_series(files, series=options.series, allow_gaps=options.allow_gaps)
 
 
 def _loaded(channels: Mapping[str, "Series"], label: Volume | None) -> Loaded:
@@ -166,9 +169,9 @@ def _loaded(channels: Mapping[str, "Series"], label: Volume | None) -> Loaded:
     )
 
 
-def _mr_label(study: Path, series: "Series") -> Volume:
-    labels = {path.stem: path for path in _files(study, "Ground/*.png")}
-    label = _label(study, series, _partners({path.stem: path for path in series.files}, labels, study), _MR_CODES)
+def _mr_label(study: Path, series: "Series", part: bool) -> Volume:
+    slices, labels = ({path.stem: path for path in paths} for paths in (series.files, _files(study, "Ground/*.png")))
+    label = _label(study, series, _partners(slices, labels, study, part), _MR_CODES)
     check_body(series.volume, label, study)
     check_abdomen(label, study)
     return label
@@ -181,7 +184,7 @@ def _label(study: Path, series: "Series", partners: Mapping[Path, Path], codes: 
     return Volume(read_labels([partners[path] for path in series.files], codes, (columns, rows)), series.volume.affine)
 
 
-def _by_number(study: Path, images: Sequence[Path]) -> dict[Path, Path]:
+def _by_number(study: Path, images: Sequence[Path], part: bool) -> dict[Path, Path]:
     """CT slice -> label: by number, or by rank where the slices count from another number than the labels."""
     labels = _files(study, "Ground/*.png")
     slices, drawn = _numbered(images, _CT_IMAGE), _numbered(labels, _CT_LABEL)
@@ -192,7 +195,7 @@ def _by_number(study: Path, images: Sequence[Path]) -> dict[Path, Path]:
         if a == b or b == list(range(len(b))):
             slices = dict(enumerate(slices[number] for number in sorted(slices)))
             drawn = dict(enumerate(drawn[number] for number in sorted(drawn)))
-    return _partners(slices, drawn, study)
+    return _partners(slices, drawn, study, part)
 
 
 def _numbered(paths: Sequence[Path], name: re.Pattern[str]) -> dict[int, Path]:
@@ -207,9 +210,10 @@ def _numbered(paths: Sequence[Path], name: re.Pattern[str]) -> dict[int, Path]:
     return found
 
 
-def _partners(images: Mapping[Key, Path], labels: Mapping[Key, Path], study: Path) -> dict[Path, Path]:
+def _partners(images: Mapping[Key, Path], labels: Mapping[Key, Path], study: Path, part: bool) -> dict[Path, Path]:
+    """Image slice -> label slice; `part`: the user picked some of the slices, so labels may be left over."""
     alone = [images[key].name for key in images if key not in labels]
-    alone += [labels[key].name for key in labels if key not in images]
+    alone += [] if part else [labels[key].name for key in labels if key not in images]
     if alone:
         raise BenchError(
             f"{len(labels)} label slices for {len(images)} image slices; without a partner: "

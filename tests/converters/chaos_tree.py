@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from converters.files import natural_key
-from converters.source import Loaded
+from converters.source import Loaded, Options
 from converters.sources import chaos
 from converters.volume import Volume
 
@@ -16,7 +16,7 @@ T1, T2, CT = "Train_Sets/MR/1/T1DUAL", "Train_Sets/MR/1/T2SPIR", "Train_Sets/CT/
 
 
 def load(raw: Path, dataset: str, name: str) -> Loaded:
-    return next(case for case in chaos.cases(raw, dataset) if case.native_id == name).load()
+    return next(case for case in chaos.cases(raw, dataset, Options()) if case.native_id == name).load()
 
 
 def labels_of(raw: Path, study: str) -> list[Path]:

@@ -10,6 +10,7 @@ from chaos_tree import CT, T1, T2, labels_of, load, place
 from converters.errors import BenchError
 from converters.files import natural_key
 from converters.phantoms import chaos as phantom
+from converters.source import Options
 from converters.sources import chaos
 
 
@@ -19,7 +20,9 @@ def test_how_files_are_numbered_and_grouped_changes_no_voxel(
 ) -> None:
     phantom.write(tmp_path, 2, 0, phantom.Quirks(ct_names="IMG", **quirks))
     for info in chaos.INFO:
-        for ours, theirs in zip(chaos.cases(chaos_tree, info.name), chaos.cases(tmp_path, info.name), strict=True):
+        for ours, theirs in zip(
+            chaos.cases(chaos_tree, info.name, Options()), chaos.cases(tmp_path, info.name, Options()), strict=True
+        ):
             one, other = ours.load(), theirs.load()
             assert one.label is not None and other.label is not None
             assert np.array_equal(one.label.array, other.label.array)
@@ -65,7 +68,7 @@ def test_folders_above_and_junk_beside_change_nothing(chaos_raw: Path, tmp_path:
         assert np.array_equal(loaded.images["ct"].array, clean.images["ct"].array)
         assert np.array_equal(loaded.label.array, clean.label.array)
         assert loaded.warnings == clean.warnings
-    assert [case.native_id for case in chaos.cases(deep / "Train_Sets/CT", "chaos-mr-t2")] == []
+    assert [case.native_id for case in chaos.cases(deep / "Train_Sets/CT", "chaos-mr-t2", Options())] == []
 
 
 def test_test_sets_have_no_labels_and_training_sets_must(chaos_raw: Path) -> None:
@@ -81,7 +84,7 @@ def test_test_sets_have_no_labels_and_training_sets_must(chaos_raw: Path) -> Non
 def test_one_patient_in_two_places_is_refused(chaos_raw: Path) -> None:
     shutil.copytree(chaos_raw / "Train_Sets", chaos_raw / "copy" / "Train_Sets")
     with pytest.raises(BenchError, match="patient 1 lies there twice"):
-        list(chaos.cases(chaos_raw, "chaos-mr-t1"))
+        list(chaos.cases(chaos_raw, "chaos-mr-t1", Options()))
 
 
 @pytest.mark.parametrize("study", [T1, T2, CT])

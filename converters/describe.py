@@ -1,0 +1,154 @@
+"""What a source loaded, described: volumes in RAS+ by file name, and the sidecar that goes with them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from converters.dataset import IGNORE, Annotation, Case, Geometry, ImageFile, SourceFile
+from converters.description import AnnotationSet
+from converters.errors import BenchError
+from converters.files import safe_id
+from converters.job import Job
+from converters.source import Info, Loaded
+from converters.volume import Volume, data_sha256, slice_axis, to_ras
+
+CONVERTER = "1"  # raised when the same source files would give other voxels, geometry or sidecars
+_WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+# The image types of the format; float32 holds every whole number up to 2**24.
+_HOLDS = {"int16": (-(1 << 15), (1 << 15) - 1), "uint16": (0, (1 << 16) - 1), "float32": (-(1 << 24), 1 << 24)}
+
+
+def describe(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...]) -> tuple[Case, dict[str, Volume]]:
+    """The sidecar, and the volumes of all its files in RAS+.
+
+    Raises:
+        BenchError: a label map holds values that the dataset has no code for, or a channel values that fit no type.
+    """
+    first = next(iter(loaded.images.values()))
+    grid, orientation = to_ras(first)
+    stack = slice_axis(grid) if loaded.stack_axis is None else _WORLD[orientation[loaded.stack_axis]]
+    folder = "Ts" if job.case.held_out else "Un" if loaded.label is None else "Tr"
+    volumes: dict[str, Volume] = {}
+    images = {}
+    for number, (channel, volume) in enumerate(loaded.images.items()):
+        file = f"images{folder}/{job.id}_{number:04d}.nii.gz"
+        volumes[file] = _image(channel, _on(first, volume))
+        images[channel] = _image_file(file, volumes[file], loaded.acquisition.get(channel, {}))
+    label = None
+    if loaded.label is not None:
+        file = f"labels{folder}/{job.id}.nii.gz"
+        volumes[file] = _label("label", _on(first, loaded.label), job.info)
+        reference = AnnotationSet(id="reference", kind="dense", origin=job.info.reference_origin, path="")
+        label = annotation(reference, file, volumes[file])
+    annotations = {}
+    known = {one.id: one for one in job.info.annotation_sets}
+    for name, volume in loaded.annotations.items():
+        file = f"{known[name].path}/{job.id}.nii.gz"
+        volumes[file] = _label(name, _on(first, volume), job.info)
+        annotations[name] = annotation(known[name], file, volumes[file])
+    case = Case(
+        id=job.id,
+        native_id=job.case.native_id,
+        subject=safe_id(job.case.subject),
+        geometry=_geometry(grid, orientation, stack, loaded.spacing_known),
+        images=images,
+        label=label,
+        annotations=annotations,
+        meta=dict(job.case.meta),
+        preparation={**job.info.preparation, **loaded.preparation},
+        sources=sources,
+        warnings=(*loaded.warnings, *_disagreements(label, annotations, volumes)),
+        converter=CONVERTER,
+    )
+    return case, volumes
+
+
+def _on(first: Volume, volume: Volume) -> Volume:
+    """In RAS+ on the grid of the first channel: `same_grid` held, so what is left of a difference is rounding."""
+    return to_ras(Volume(volume.array, first.affine))[0]
+
+
+def codes_of(info: Info) -> set[int]:
+    """Every code a label map of the dataset may hold, background included."""
+    return {code for value in info.labels.values() for code in (value if isinstance(value, tuple) else (value,))}
+
+
+def _geometry(grid: Volume, orientation: str, stack: int, known: bool) -> Geometry:
+    return Geometry(
+        shape=grid.shape,
+        spacing_mm=grid.spacing,
+        affine=tuple(tuple(map(float, row)) for row in grid.affine),
+        source_orientation=orientation,
+        slice_axis=stack,
+        spacing_known=known,
+    )
+
+
+def _image(channel: str, volume: Volume) -> Volume:
+    """The channel as int16, uint16 or float32, whichever holds all its values, its own type first."""
+    array = volume.array
+    if array.dtype.kind == "f":
+        return Volume(array.astype(np.float32, copy=False), volume.affine)
+    low, high = int(array.min()), int(array.max())
+    for name in sorted(_HOLDS, key=lambda name: name != array.dtype.name):
+        least, most = _HOLDS[name]
+        if least <= low and high <= most:
+            return Volume(array.astype(name, copy=False), volume.affine)
+    raise BenchError(f"channel {channel} holds whole numbers from {low} to {high}; float32 cannot tell them apart")
+
+
+def _label(name: str, volume: Volume, info: Info) -> Volume:
+    array = volume.array.astype(np.uint8, copy=False)
+    allowed = codes_of(info)
+    strange = {code: count for code, count in _counts(array).items() if code not in allowed | {IGNORE}}
+    if strange:
+        found = ", ".join(f"{code} ({count} voxels)" for code, count in strange.items())
+        raise BenchError(
+            f"{name}: values outside {sorted(allowed)}: {found}",
+            mend="repair the label map; nothing is guessed",
+        )
+    return Volume(array, volume.affine)
+
+
+def _counts(array: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]) -> dict[int, int]:
+    counts = np.bincount(array.ravel(order="K"), minlength=256)
+    return {int(code): int(counts[code]) for code in np.flatnonzero(counts)}
+
+
+def _image_file(file: str, volume: Volume, acquisition: Mapping[str, str | float]) -> ImageFile:
+    array = volume.array
+    return ImageFile(
+        file=file,
+        dtype=array.dtype.name,
+        data_sha256=data_sha256(volume),
+        range=(float(array.min()), float(array.max())),
+        acquisition=dict(acquisition),
+    )
+
+
+def annotation(of: AnnotationSet, file: str, volume: Volume) -> Annotation:
+    """What a sidecar says of a label map: digest, voxels per code, annotated share."""
+    counts = _counts(volume.array)  # type: ignore[arg-type]  # uint8, see _codes
+    return Annotation(
+        file=file,
+        kind=of.kind,
+        origin=of.origin,
+        data_sha256=data_sha256(volume),
+        voxels={str(code): count for code, count in counts.items()},
+        annotated_fraction=1.0 - counts.get(IGNORE, 0) / volume.array.size,
+    )
+
+
+def _disagreements(
+    label: Annotation | None, annotations: Mapping[str, Annotation], volumes: Mapping[str, Volume]
+) -> list[str]:
+    """Expert annotations differ from the reference in a few voxels: allowed, counted."""
+    if label is None:
+        return []
+    reference = volumes[label.file].array
+    found = []
+    for name, annotation in annotations.items():
+        drawn = volumes[annotation.file].array
+        if differ := int(((drawn != IGNORE) & (drawn != reference)).sum()):
+            found.append(f"{name}: {differ} of {int((drawn != IGNORE).sum())} annotated voxels differ from the label")
+    return found
