@@ -91,6 +91,17 @@ def write_nifti(path: Path, volume: Volume, *, description: str = "") -> None:
     write_bytes(path, nifti.encode(volume.array, volume.affine, description=description))
 
 
+def flat(array: Array, spacing: tuple[float, float]) -> Volume:
+    """A picture as a volume of one slice.
+
+    The convention of this suite for pictures that say nothing of the person: columns run to the person's left, rows to
+    the back. So `to_ras` flips both, for the image and for its label alike.
+
+    Shape: array (columns, rows); spacing in mm along the same axes. The slice counts as 1 mm thick.
+    """
+    return Volume(array.reshape(array.shape[0], array.shape[1], 1), np.diag([-spacing[0], -spacing[1], 1.0, 1.0]))
+
+
 def to_ras(volume: Volume) -> tuple[Volume, str]:
     """The same voxels with axes nearest to right, anterior, superior, and the axis codes before ("LPS").
 

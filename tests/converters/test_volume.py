@@ -19,6 +19,7 @@ from converters.volume import (
     as_stored,
     axis_codes,
     data_sha256,
+    flat,
     read_label,
     read_nifti,
     slice_axis,
@@ -412,3 +413,13 @@ def test_real_files_read_as_nibabel_reads_them(shared_data: Path) -> None:
         assert np.array_equal(turned.array, np.asanyarray(nib.as_closest_canonical(other).dataobj))
         orientations.add(codes)
     assert orientations == {"RAS", "LAS", "PSR"}
+
+
+def test_a_picture_lies_with_its_columns_to_the_left_and_its_rows_to_the_back() -> None:
+    picture = np.arange(6, dtype=np.uint8).reshape(3, 2)  # three columns, two rows
+    volume = flat(picture, (0.5, 0.25))
+    assert (volume.shape, volume.spacing, axis_codes(volume.affine)) == ((3, 2, 1), (0.5, 0.25, 1.0), "LPS")
+    turned, before = to_ras(volume)
+    assert before == "LPS"
+    assert np.array_equal(turned.array[:, :, 0], picture[::-1, ::-1])
+    assert np.allclose(turned.affine @ [2, 1, 0, 1], [0, 0, 0, 1])
