@@ -187,8 +187,9 @@ def _filled(ordered: Slices) -> tuple[np.ndarray[tuple[int, int, int], np.dtype[
     # Slice by slice in C order is, with the axes turned round, the order in which NIfTI stores a volume.
     array = np.empty((len(ordered), rows, columns), np.dtype(np.int16 if fits else np.float32))
     for target, one, (slope, intercept) in zip(array, ordered, scales, strict=True):
-        if fits and slope == 1:
-            np.add(one.pixels, int(intercept), out=target, dtype=np.int32, casting="unsafe")
+        if fits and slope == 1 and one.pixels.dtype.itemsize == 2:
+            # Modulo 2**16, in which the sum is right since it fits.
+            np.add(one.pixels.view(np.int16), np.int64(intercept).astype(np.int16), out=target)
         else:
             target[...] = one.pixels * np.float64(slope) + intercept
     unlikely = ordered[0].modality == "CT" and (low < PLAUSIBLE_HU[0] or high > PLAUSIBLE_HU[1])

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from converters.dicom_tags import tag_of, text
+from converters.dicom_tags import number, text
 from converters.errors import BenchError, EnvironmentFault
 
 Pixels = npt.NDArray[np.integer[Any]]
@@ -134,12 +134,12 @@ def _syntax(dataset: Any) -> str:
 
 
 def _integer(dataset: Any, keyword: str, path: Path) -> int:
-    try:
-        return int(dataset[tag_of(keyword)].value)
-    except Exception:  # absent, empty or no number; a value's own text stays out of the message
+    value = number((dataset,), keyword, path)
+    if value is None or not value.is_integer():
         raise BenchError(
             f"no {keyword} in the header", where=path, mend="the file is cut or no image: download it again"
-        ) from None
+        )
+    return int(value)
 
 
 def _size(rows: int, columns: int, frames: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import config
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.tag import BaseTag
 
 from converters.errors import BenchError
@@ -53,12 +53,11 @@ def required(tags: Tags, keyword: str, count: int, path: Path) -> tuple[float, .
 
 def _numbers(tags: Tags, keyword: str, count: int, path: Path) -> tuple[float, ...] | None:
     tag = tag_of(keyword)
+    source = next((source for source in tags if tag in source), None)
+    if source is None:
+        return None
     try:
-        value = next((source[tag].value for source in tags if tag in source), None)
-        if value is None or value == "":
-            return None
-        listed: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-        numbers = tuple(float(part) for part in listed)
+        numbers = _parsed(source, tag)
     except Exception:  # pydicom converts here, and what a broken value raises quotes it
         raise BenchError(f"{named(keyword)} is no number", where=path) from None
     if not numbers:
@@ -66,6 +65,23 @@ def _numbers(tags: Tags, keyword: str, count: int, path: Path) -> tuple[float, .
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise BenchError(f"{named(keyword)} is not {count} finite numbers", where=path)
     return numbers
+
+
+def _parsed(source: Any, tag: BaseTag) -> tuple[float, ...]:
+    """The numbers of a tag that is there. Raw values are parsed here: pydicom's own objects for them are slow."""
+    item = source.get_item(tag)
+    if isinstance(item.value, bytes):
+        kind = item.VR or dictionary_VR(tag)  # implicit files name no kind
+        if kind in ("DS", "IS"):
+            words = item.value.decode("ascii").strip(" \0")
+            return tuple(map(float, words.split("\\"))) if words else ()
+        if kind == "US" and len(item.value) == 2 and item.is_little_endian:
+            return (float(int.from_bytes(item.value, "little")),)
+    value = source[tag].value
+    if value is None or value == "":
+        return ()
+    listed: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    return tuple(map(float, listed))
 
 
 def text(tags: Tags, keyword: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar, dataclass_transform
 
@@ -29,26 +29,38 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 T = TypeVar("T")
 
 Fingerprint = tuple[int, str]  # bytes and SHA-256 of a file
-_NOTED: contextvars.ContextVar[dict[Path, Fingerprint] | None] = contextvars.ContextVar("noted", default=None)
+_NOTE: contextvars.ContextVar[Callable[[Path, bytes], None] | None] = contextvars.ContextVar("note", default=None)
 
 
 @contextlib.contextmanager
 def noting() -> Iterator[dict[Path, Fingerprint]]:
-    """Every file that `read` reads inside the block, with its fingerprint: nobody has to read it again for that."""
+    """The fingerprint, known after the block, of every file that `read` reads in it: nobody reads it again for that.
+
+    The digests are taken beside the reading, in a thread.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     noted: dict[Path, Fingerprint] = {}
-    token = _NOTED.set(noted)
-    try:
-        yield noted
-    finally:
-        _NOTED.reset(token)
+    digests: dict[Path, Future[Fingerprint]] = {}
+    with ThreadPoolExecutor(1) as beside:
+
+        def note(path: Path, data: bytes) -> None:
+            digests[path] = beside.submit(lambda: (len(data), sha256(data)))
+
+        token = _NOTE.set(note)
+        try:
+            yield noted
+        finally:
+            _NOTE.reset(token)
+    noted.update((path, future.result()) for path, future in digests.items())
 
 
 def read(path: Path) -> bytes:
     """The bytes of a source file."""
     data = path.read_bytes()
-    noted = _NOTED.get()
-    if noted is not None:
-        noted[path] = len(data), sha256(data)
+    note = _NOTE.get()
+    if note is not None:
+        note(path, data)
     return data
 
 

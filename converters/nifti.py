@@ -3,12 +3,13 @@
 The header layout and the rules for scaling and for qform/sform are those of the NIfTI-1 standard (nifti1.h).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 
 from converters.errors import BenchError
 from converters.files import read
@@ -17,6 +18,7 @@ from converters.orientation import Matrix, agree, fault, quaternion, rotation
 LIMIT = 4 << 30  # bytes of one decoded file; a larger one is a gzip bomb or a damaged header
 _HEADER = 348
 _DEFLATE_MOST = 1040  # no deflate stream expands further, so a small file cannot hold a large image
+_PIECE = 1 << 20  # bytes: what fits into a cache
 _GZIP = b"\x1f\x8b"
 
 _FIELDS = {
@@ -101,8 +103,21 @@ def encode(array: Voxels, affine: Matrix, *, description: str = "") -> bytes:
     header["descrip"] = description.encode("ascii")[:79]
     header["qform_code"] = header["sform_code"] = 1
     header["quatern"], header["qoffset"], header["srow"] = turn, affine[:3, 3], affine[:3]
-    voxels = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
-    return bytes(igzip.compress(header.tobytes() + bytes(4) + voxels, 1, mtime=0))
+    packer = isal_zlib.compressobj(1, wbits=31)  # a gzip stream without name or time
+    parts = [packer.compress(header.tobytes() + bytes(4))]
+    parts += [packer.compress(piece) for piece in pieces(array)]
+    return b"".join((*parts, packer.flush()))
+
+
+def pieces(array: Voxels) -> Iterator[memoryview]:
+    """The voxels as NIfTI stores them, little-endian and first axis fastest, a few slices at a time.
+
+    A whole copy of the volume is never made: the pieces are views where it lies in that order already.
+    """
+    slices = max(1, _PIECE // max(1, array[..., 0].nbytes))
+    for start in range(0, array.shape[-1], slices):
+        part = np.asfortranarray(array[..., start : start + slices], array.dtype.newbyteorder("<"))
+        yield part.T.data.cast("B")
 
 
 def _refuse(path: Path, what: str, mend: str = "get the file again from its source") -> NoReturn:

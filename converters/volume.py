@@ -141,7 +141,8 @@ def data_sha256(volume: Volume) -> str:
     head = f"{array.dtype.name} {'x'.join(map(str, array.shape))}\n".encode()
     affine = np.round(as_stored(volume.affine), 6) + 0.0
     found = hashlib.sha256(head + affine.astype("<f8").tobytes())
-    found.update(np.asfortranarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).T.data)
+    for piece in nifti.pieces(array):
+        found.update(piece)
     return found.hexdigest()
 
 
