@@ -3,7 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from converters.description import FORMAT, DatasetFile, Kind, Origin
+import msgspec
+
+from converters.description import FORMAT, Channel, DatasetFile, Kind, Origin
 from converters.errors import BenchError
 from converters.files import Strict, digest, inside, natural_key, read_json, write_json
 
@@ -118,6 +120,9 @@ class Dataset:
             raise BenchError(f"format {file.bench.format} is newer than this suite's {FORMAT}", where=root)
         sidecars = sorted((root / "cases").glob("*.json"), key=natural_key)
         dataset = cls(root, file, tuple(read_json(path, Case) for path in sidecars))
+        # A JSON file holds the channels by name, not in their order.
+        ordered = (msgspec.structs.replace(c, images=in_order(c.images, file.bench.channels)) for c in dataset.cases)
+        dataset = cls(root, file, tuple(ordered))
         for case in dataset.cases:
             for path in (*map(str, [i.file for i in case.images.values()]), *dataset._label_files(case)):
                 dataset.path(path)
@@ -203,7 +208,7 @@ class Dataset:
                 [
                     case.id,
                     case.subject,
-                    [i.data_sha256 for i in case.images.values()],
+                    [i.data_sha256 for i in in_order(case.images, self.file.bench.channels).values()],
                     case.label and case.label.data_sha256,
                 ]
                 for case in sorted(self.cases, key=lambda c: c.id)
@@ -213,6 +218,12 @@ class Dataset:
     @staticmethod
     def _label_files(case: Case) -> list[str]:
         return [a.file for a in (case.label, *case.annotations.values()) if a is not None]
+
+
+def in_order(images: dict[str, ImageFile], channels: tuple[Channel, ...]) -> dict[str, ImageFile]:
+    """The same images in the order of the dataset's channels; strangers last."""
+    rank = {channel.name: number for number, channel in enumerate(channels)}
+    return {name: images[name] for name in sorted(images, key=lambda name: (rank.get(name, len(rank)), name))}
 
 
 def _no_case(case_id: str) -> Case:

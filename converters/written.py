@@ -27,7 +27,7 @@ def duplicates(cases: Iterable[Case]) -> list[list[str]]:
     """Ids of cases whose images hold the same voxels: one of them would test what it trained on."""
     by_voxels: dict[tuple[str, ...], list[str]] = {}
     for case in cases:
-        by_voxels.setdefault(tuple(image.data_sha256 for image in case.images.values()), []).append(case.id)
+        by_voxels.setdefault(tuple(case.images[name].data_sha256 for name in sorted(case.images)), []).append(case.id)
     return [sorted(ids, key=natural_key) for ids in by_voxels.values() if len(ids) > 1]
 
 

@@ -1,14 +1,19 @@
 """Made-up patients in the native layout of ACDC with expert scribbles: NIfTI, Info.cfg, short-axis stacks."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from isal import igzip
 
+from converters.dataset import IGNORE
 from converters.phantoms.heart import LEFT, MUSCLE, RIGHT, Patient, Slices, render
 from converters.phantoms.mark import TOKEN
 from converters.phantoms.scan import Canvas, Field, generator
+from converters.phantoms.truth import LABEL, Probe, probes
+
+Codes = npt.NDArray[np.uint8]
 
 _NOT_ANNOTATED = 4
 
@@ -27,15 +32,32 @@ def write(out: Path, cases: int, seed: int) -> None:
         folder = out / "database" / "training" / name
         folder.mkdir(parents=True, exist_ok=True)
         patient = Patient.draw(seed, case)
-        frames = _frames(patient)
-        (folder / "Info.cfg").write_bytes(_info(patient, frames))
-        for systole, frame in enumerate(frames):
-            image, canvas, slices = render(patient, systole=bool(systole))
+        (folder / "Info.cfg").write_bytes(_info(patient, _frames(patient)))
+        for frame, image, label, strokes in _drawn(patient):
             stem = f"{name}_frame{frame:02d}"
-            strokes = _scribble(patient, slices, canvas, frame)
-            _write_nifti(folder / f"{stem}.nii.gz", np.rint(image).astype(np.int16), patient.spacing)
-            _write_nifti(folder / f"{stem}_gt.nii.gz", canvas.label, patient.spacing)
+            _write_nifti(folder / f"{stem}.nii.gz", image, patient.spacing)
+            _write_nifti(folder / f"{stem}_gt.nii.gz", label, patient.spacing)
             _write_nifti(scribbles / f"{stem}_scribble.nii.gz", strokes.astype(np.uint16), patient.spacing)
+
+
+def truth(cases: int, seed: int) -> Iterator[Probe]:
+    """What a conversion of the same patients must hold."""
+    for case in range(1, cases + 1):
+        patient = Patient.draw(seed, case)
+        affine = np.diag([-patient.spacing[0], -patient.spacing[1], patient.spacing[2], 1])
+        for phase, (_, image, label, strokes) in zip(("ED", "ES"), _drawn(patient), strict=True):
+            name = f"patient{case:03d}_{phase}"
+            yield from probes(("acdc", name, "cine"), image, affine)
+            yield from probes(("acdc", name, LABEL), label, affine)
+            drawn = np.where(strokes == _NOT_ANNOTATED, np.uint8(IGNORE), strokes)
+            yield from probes(("acdc", name, "scribble"), drawn, affine)
+
+
+def _drawn(patient: Patient) -> Iterator[tuple[int, npt.NDArray[np.int16], Codes, Codes]]:
+    """Frame number, image, label and strokes at end-diastole and end-systole, axes L, P, S."""
+    for systole, frame in enumerate(_frames(patient)):
+        image, canvas, slices = render(patient, systole=bool(systole))
+        yield frame, np.rint(image).astype(np.int16), canvas.label, _scribble(patient, slices, canvas, frame)
 
 
 def _frames(patient: Patient) -> tuple[int, int]:

@@ -36,6 +36,14 @@ class Series:
         ranks = range(self.grid.shape[2])
         return tuple(reversed(ranks)) if self.descending else tuple(ranks)
 
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """(4, 4), (column, row, slice) index -> RAS mm; slices counted from foot to head."""
+        lps = np.eye(4)
+        lps[:3, :3] = self.grid.axes().T * self.grid.spacing
+        lps[:3, 3] = np.add(self.middle, self.grid.origin)
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+
 
 def write_series(folder: Path, series: Series, stored: npt.NDArray[np.uint16], names: Sequence[str]) -> None:
     """Write one file per slice.
