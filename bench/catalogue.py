@@ -28,6 +28,11 @@ def sources() -> Iterator[Entry]:
     return _files("source", _SUITE / "converters" / "sources")
 
 
+def exports() -> Iterator[Entry]:
+    """What `bench export --to` takes."""
+    return _files("export", _SUITE / "converters" / "exports")
+
+
 def methods() -> Iterator[Entry]:
     """What `--method` takes, without plugins."""
     return _files("method", _SUITE / "baselines" / "methods")

@@ -1,4 +1,4 @@
-"""List datasets, sources, protocols, methods, profiles or runs."""
+"""List datasets, sources, exports, protocols, methods, profiles or runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.output import print_json, print_table
 if TYPE_CHECKING:
     from bench.catalogue import Entry
 
-KINDS = ("datasets", "sources", "protocols", "methods", "profiles", "runs")
+KINDS = ("datasets", "sources", "exports", "protocols", "methods", "profiles", "runs")
 
 
 @click.command()
@@ -41,6 +41,7 @@ def _entries(kind: str, data: Path, runs: Path) -> Iterator["Entry"]:
         return catalogue.runs(runs)
     listing = {
         "sources": catalogue.sources,
+        "exports": catalogue.exports,
         "protocols": catalogue.protocols,
         "methods": catalogue.methods,
         "profiles": catalogue.profiles,
