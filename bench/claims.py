@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from bench.submission import MANIFEST, Submission
-from bench.unpack import unpack
+from converters.archives import unpack
 from converters.errors import BenchError
 from converters.files import inside
 from leaderboards import collect

@@ -16,7 +16,7 @@ from converters.errors import BenchError
 
 # A case or subject id: no underscore, so `<case>_0000` splits unambiguously; no path, no case clash.
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 
@@ -156,7 +156,7 @@ def safe_id(native: str, *, where: str | Path | None = None) -> str:
         BenchError: what remains is no id (path parts, device names, other letters, too long).
     """
     name = re.sub(r"[_ ]+", "-", native.lower())
-    if not _ID.fullmatch(name) or name in _DEVICES:
+    if not _ID.fullmatch(name) or name in DEVICES:
         raise BenchError(
             f"'{native}' cannot be a case id",
             where=where,
