@@ -23,7 +23,7 @@ class Probe(NamedTuple):
 
 
 def probes(
-    of: tuple[str, str, str], array: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], count: int = 4
+    of: tuple[str, str, str], array: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], count: int = 12
 ) -> Iterator[Probe]:
     """Voxels of every value of a label map, or any voxels of an image: `count` of each.
 
