@@ -1,7 +1,9 @@
-"""A view's cases on the network's grid: read, checked, normalised and resampled once, then sampled from memory."""
+"""A view's cases on the network's grid: read, checked, normalised and resampled once, then sampled from a pack."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +11,13 @@ import torch
 
 from baselines.config import TrainConfig
 from baselines.grid import network_size, normalise, resample, to_network
+from baselines.pack import Arrays, packed
 from converters.dataset import IGNORE, Case, Dataset
 from converters.errors import BenchError
+from converters.files import digest
 from converters.volume import data_sha256, read_label, read_nifti
+
+PREPROCESSING = 1  # raised when the same case would be prepared otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +58,55 @@ def read_image(dataset: Dataset, case: Case) -> npt.NDArray[np.generic]:
     return np.stack(channels)
 
 
-def prepare(view: Dataset, config: TrainConfig) -> Iterator[Prepared]:
-    """Every case of a view, ready to sample. Reads the view's folder and the images it names, nothing else."""
+def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> list[Prepared]:
+    """Every case of a view, ready to sample. Reads the view's folder and the images it names, nothing else.
+
+    Args:
+        view: the cases, with the labels that may be seen.
+        config: decides the network's grid and the window of intensities.
+        root: folder of packs, in which images are shared by all views of the same cases; None: in memory.
+    """
+    images = packed(root, _made_of(view, config, "images"), partial(_images, view, config))
+    targets = packed(root, _made_of(view, config, "targets"), partial(_targets, view, config))
+    return [
+        Prepared(case.id, images[case.id], targets[case.id], case.label is not None and case.label.kind != "noisy")
+        for case in view.cases
+    ]
+
+
+def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
+    """All that decides the bytes of a pack: voxels, grids, settings, and what computes with them."""
+    cases: list[object] = []
+    for case in view.cases:
+        seen = (
+            [i.data_sha256 for i in case.images.values()] if part == "images" else case.label and case.label.data_sha256
+        )
+        cases.append([case.id, case.geometry, seen])
+    preprocessing = [config.patch, config.grid, config.window if part == "images" else None]
+    return {
+        "dataset": view.name,
+        "part": part,
+        "cases": digest(cases),
+        "preprocessing": digest([PREPROCESSING, preprocessing]),
+        "torch": f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def _images(view: Dataset, config: TrainConfig) -> Arrays:
+    for case in view.cases:
+        image = resample(normalise(read_image(view, case), config.window), network_size(case.geometry, config))
+        yield case.id, image.numpy().astype(np.float16)
+
+
+def _targets(view: Dataset, config: TrainConfig) -> Arrays:
     for case in view.cases:
         size = network_size(case.geometry, config)
-        image = resample(normalise(read_image(view, case), config.window), size)
         target = np.full(size, IGNORE, np.uint8)
         if case.label is not None:
             label = to_network(read_label(view.path(case.label.file)).array, case.geometry)
             nearest = resample(torch.from_numpy(label.astype(np.float32))[None], size, nearest=True)
             target = nearest[0].numpy().astype(np.uint8)
-        trusted = case.label is not None and case.label.kind != "noisy"
-        yield Prepared(case.id, image.numpy().astype(np.float16), target, trusted)
+        yield case.id, target
 
 
 def counts(cases: Iterable[Prepared]) -> tuple[int, int]:

@@ -35,6 +35,7 @@ class Setting:
     seed: int = 0
     device: str = "cpu"
     plugin: Path | None = None
+    cache: Path | None = None  # folder of packs, shared between runs; None: prepared cases are held in memory
     progress: Callable[[int, int], None] | None = None  # called with (step, steps)
 
 
@@ -71,7 +72,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         found = load_checkpoint(out / "checkpoint.pt", method, optimizer, run)
         progress = found or Progress(step=0, recipe=run, tally=Tally())
         meter = Meter(device, progress.tally)
-        cases = list(prepare(view, config)) if progress.step < config.steps else []
+        cases = prepare(view, config, setting.cache) if progress.step < config.steps else []
         if cases and (reason := method.refuses(len(config.patch), *counts(cases))):
             raise RefusedError(f"{config.method} is skipped: {reason}")
         loop = _Loop(method, optimizer, cases, config, setting)

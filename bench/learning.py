@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.locate import cache_folder
 from bench.recipe import PHANTOM, Choice, Recipe, resolve
 
 
@@ -18,6 +19,12 @@ class Learning:
     deterministic: bool = False
     device: str = "auto"
     plugin: Path | None = None
+    cache: str | None = None
+
+    @property
+    def packs(self) -> Path | None:
+        """The folder of packs; None keeps prepared cases in memory."""
+        return cache_folder(self.cache)
 
     def recipe(self, dataset: str, flags: Mapping[str, str | int | None]) -> Recipe:
         """The recipe for a dataset on this machine.

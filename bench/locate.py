@@ -1,5 +1,6 @@
-"""`--dataset NAME` -> the converted folder, or what to do where there is none."""
+"""`--dataset NAME` -> the converted folder, or what to do where there is none; where the cache lies."""
 
+import os
 from pathlib import Path
 
 from bench import recipe
@@ -21,6 +22,15 @@ def locate(typed: str, data: Path) -> Dataset:
     if bare not in recipe.names():
         raise unknown_name("dataset", typed, {*recipe.names(), *(folder.name for folder in converted(data))})
     raise BenchError(f"there is no {name} in '{data}'", where=data, mend=_how_to(typed, name, data))
+
+
+def cache_folder(typed: str | None) -> Path | None:
+    """The folder of packs: as typed, `none` for memory alone, else the user's cache folder where it can be written."""
+    if typed is not None:
+        return None if typed == "none" else Path(typed)
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "frugalseg"
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return folder if os.access(there, os.W_OK) else None
 
 
 def converted(data: Path) -> list[Path]:

@@ -22,6 +22,14 @@ JOBS = click.option("--jobs", type=click.IntRange(min=1), default=1, show_defaul
 _FILE = click.Path(path_type=Path, dir_okay=False)
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 PLUGIN = click.option("--plugin", type=_FILE, default=None, help="A Python file with one method, named as the file.")
+CACHE = click.option(
+    "--cache",
+    default=None,
+    envvar="BENCH_CACHE",
+    show_envvar=True,
+    metavar="DIR",
+    help="Folder of prepared cases that runs share (bench cache); none keeps them in memory. [the user's cache folder]",
+)
 _LEARNING = (
     click.option("--method", default=None, help="How to learn: supervised, mean_teacher, gce ... [supervised]"),
     click.option("--preset", default=None, help="published, cpu or demo [a GPU, none, a phantom decide]"),
@@ -30,6 +38,7 @@ _LEARNING = (
     click.option("--deterministic", is_flag=True, help="Same seed, same threads: the same bits."),
     DEVICE,
     PLUGIN,
+    CACHE,
 )
 
 

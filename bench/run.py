@@ -22,6 +22,7 @@ class Place:
 
     device: str = "cpu"
     plugin: Path | None = None
+    cache: Path | None = None  # folder of packs; None: prepared cases are held in memory
     progress: Progress = lambda phase, done, total: None
 
 
@@ -61,7 +62,7 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view")
     told = place.progress
     try:
-        setting = train.Setting(recipe.seed, place.device, place.plugin, lambda i, n: told("train", i, n))
+        setting = train.Setting(recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n))
         trained = train.train(seen, recipe.train, folder / "model", setting)
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)

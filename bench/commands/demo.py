@@ -77,4 +77,4 @@ def _run(dataset: str, protocol: str, out: Path, learning: Learning, seed: int) 
     planned = plan(recipe, locate(dataset, out / "data"), out / "runs")
     say(f"{planned.dataset.name} {protocol}: {recipe.train.steps} steps")
     with Phases() as phases:
-        return run(planned, Place(pick(learning.device), None, phases.tell))
+        return run(planned, Place(pick(learning.device), None, out / "cache", phases.tell))

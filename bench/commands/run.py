@@ -97,7 +97,7 @@ def _run(plan: "Plan", asked: Asked) -> "Record":
     train = plan.recipe.train
     say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
     with Phases() as phases:
-        record = run(plan, Place(pick(asked.device), asked.plugin, phases.tell))
+        record = run(plan, Place(pick(asked.device), asked.plugin, asked.packs, phases.tell))
     view = plan.folder / "view"
     # A finished run needs its view no longer: it may have been removed to save space.
     for notice in notices(Dataset.load(view)) if view.is_dir() else ():

@@ -33,7 +33,8 @@ def command(view: Path, out: Path, seed: int, as_json: bool, **options: object) 
         def told(done: int, total: int) -> None:
             phases.tell("train", done, total)
 
-        trained = train(seen, recipe.train, out, Setting(seed, pick(asked.device), asked.plugin, told))
+        setting = Setting(seed, pick(asked.device), asked.plugin, asked.packs, told)
+        trained = train(seen, recipe.train, out, setting)
     if as_json:
         print_json({"model": str(out), "parameters": trained.parameters, "cost": trained.cost})
     else:
