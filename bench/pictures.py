@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from bench.montage import Grid, Layer, contrast, montage
+from bench.montage import montage
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
+from converters.tile import Grid, Layer, contrast
 from converters.volume import read_label, read_nifti
 from leaderboards.record import Record
 from leaderboards.summary import counted, family
@@ -30,10 +31,7 @@ def picture(
     Raises:
         BenchError: a label map has not the shape of the image.
     """
-    names = {code: name for name, code in dataset.labels.items() if isinstance(code, int)}
-    info = dataset.file.bench.label_info
-    colours = {code: info[name].colour for code, name in names.items() if name in info}
-    grid = Grid(case.geometry.spacing_mm, case.geometry.slice_axis, names, colours)
+    grid = Grid.of(case.geometry, dataset.labels, dataset.file.bench.label_info)
     return montage(f"{dataset.name}  {case.id}", _layers(dataset, case, channels, maps), grid, slices)
 
 

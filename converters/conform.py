@@ -1,9 +1,11 @@
 """One case: what a source loads becomes checked NIfTI files in RAS+ and a sidecar, or nothing at all."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
+from converters import casecard
+from converters.casecard import Legend
 from converters.dataset import Case, SourceFile
 from converters.describe import CONVERTER, describe
 from converters.errors import BenchError
@@ -11,7 +13,7 @@ from converters.files import Fingerprint, noting, read, safe_id, write_json
 from converters.job import Job
 from converters.source import Info, Loaded
 from converters.volume import Volume, write_nifti
-from converters.written import intact
+from converters.written import card_of, files_of, intact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Conformed:
 def conform(job: Job) -> Conformed:
     """Bring one case to disk. Every source file is read once: its digest is taken of the bytes that were parsed.
 
-    Where source files, converter version and written voxels are as the sidecar says, nothing is loaded or written.
+    Where source files, converter version, voxels and card are as the sidecar says, nothing is loaded or written.
 
     Raises:
         BenchError: the source files do not make a sound case; nothing of it was written.
@@ -34,15 +36,23 @@ def conform(job: Job) -> Conformed:
     before = job.earlier()
     if before is not None:
         sources = _sources(job, {})
-        if _describes(before, job, sources) and intact(job.root, before):
+        if _describes(before, job, sources) and _whole(job.root, before):
             return Conformed(before, False, _size(sources))
     with noting() as noted:
         loaded = job.case.load()
     _check_grids(job.info, loaded)
     sources = _sources(job, noted)
     case, volumes = describe(job, loaded, sources)
-    _write(job, case, volumes)
+    _write(job, case, volumes, files_of(before).keys() - volumes.keys() if before else set())
     return Conformed(case, True, _size(sources))
+
+
+def _whole(root: Path, case: Case) -> bool:
+    """True when the files of the case, and those of the card that tell of it, are as they were written."""
+    with noting() as noted:
+        sound = intact(root, case)
+    card = casecard.read(root, case) if sound else None
+    return card is not None and card[0].files == {file: noted[root / file] for file in files_of(case)}
 
 
 def _sources(job: Job, noted: Mapping[Path, Fingerprint]) -> tuple[SourceFile, ...]:
@@ -96,12 +106,16 @@ def _check_grid(reference: str, image: Volume, name: str, volume: Volume) -> Non
     raise BenchError(what, mend="take the files that belong together; nothing is resampled unless it is asked for")
 
 
-def _write(job: Job, case: Case, volumes: Mapping[str, Volume]) -> None:
+def _write(job: Job, case: Case, volumes: Mapping[str, Volume], leftover: Set[str]) -> None:
     """All files, then the sidecar; a failure takes back what was not there before."""
-    new = [file for file in volumes if not (job.root / file).exists()]
+    legend = Legend(job.info.labels, job.info.label_info, job.info.channels)
+    new = [file for file in (*volumes, *card_of(case.id)) if not (job.root / file).exists()]
     try:
         for file, volume in volumes.items():
             write_nifti(job.root / file, volume)
+        casecard.write(job.root, case, volumes, legend)
+        for file in leftover:  # of a case that had no label before, or has none any more
+            (job.root / file).unlink(missing_ok=True)
         write_json(job.sidecar, case)
     except BaseException:
         for file in new:

@@ -12,7 +12,7 @@ from converters.job import Job
 from converters.source import Info, Loaded
 from converters.volume import Volume, data_sha256, slice_axis, to_ras
 
-CONVERTER = "1"  # raised when the same source files would give other voxels, geometry or sidecars
+CONVERTER = "2"  # raised when the same source files would give other voxels, geometry or sidecars
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 # The image types of the format; float32 holds every whole number up to 2**24.
 _HOLDS = {"int16": (-(1 << 15), (1 << 15) - 1), "uint16": (0, (1 << 16) - 1), "float32": (-(1 << 24), 1 << 24)}

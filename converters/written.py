@@ -15,6 +15,11 @@ def files_of(case: Case) -> dict[str, str]:
     return {part.file: part.data_sha256 for part in [*case.images.values(), *labels]}
 
 
+def card_of(case_id: str) -> tuple[str, str]:
+    """Files of the dataset's card that tell of the case: numbers, picture. They are no part of its content."""
+    return f"card/{case_id}.json", f"card/{case_id}.png"
+
+
 def intact(root: Path, case: Case) -> bool:
     """True when every file of the case holds the voxels that its sidecar names."""
     try:
@@ -33,5 +38,5 @@ def duplicates(cases: Iterable[Case]) -> list[list[str]]:
 
 def discard(root: Path, case: Case) -> None:
     """Take the case out of the dataset folder."""
-    for file in (f"cases/{case.id}.json", *files_of(case)):
+    for file in (f"cases/{case.id}.json", *files_of(case), *card_of(case.id)):
         (root / file).unlink(missing_ok=True)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.montage import GAP, TEXT, Grid, Layer, choose, montage, outline
+from bench.montage import GAP, TEXT, choose, montage
 from converters.dataset import IGNORE
+from converters.tile import Grid, Layer, outline
 
 
 def test_slices_are_chosen_where_the_foreground_is():
