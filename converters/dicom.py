@@ -25,6 +25,7 @@ Slices = tuple[Slice, ...]
 PLAUSIBLE_HU = (-1100, 4000)
 WRAPPED_HU = 30000  # no metal reaches this; a negative value read without its sign does
 NEEDS_RESCALE = {"CT", "PT"}  # their units exist only after the rescale
+LOSSY = "the pixels went through lossy compression"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -38,6 +39,7 @@ class Series:
 
     volume: Volume
     files: tuple[Path, ...]
+    frames: tuple[int, ...]  # for each slice its frame in its file, from 0
     acquisition: dict[str, str | float]  # allow-listed scanner settings that all slices share
     warnings: tuple[str, ...]  # hold no value of an identifying tag and no file name
     skipped: tuple[Path, ...] = ()  # files that are no images
@@ -63,15 +65,16 @@ def read_series(files: Sequence[Path], *, series: str | None = None, allow_gaps:
     skipped = tuple(path for path, slices in read.items() if not slices)
     found = _picked(tuple(s for slices in read.values() for s in slices), series, paths)
     slices, doubles = _without_copies(found)
-    _check_same(slices)
+    check_same(slices)
     ordered, geometry = stack(slices, allow_gaps=allow_gaps)
-    array, notes = _filled(ordered)
+    array, notes = filled(ordered)
     told = [f"{len(skipped)} file(s) are no images and were skipped"] if skipped else []
     told += [f"{doubles} file(s) are copies of others and were dropped"] if doubles else []
     told += [*geometry.warnings, *notes, *_remarks(ordered, geometry)]
     return Series(
         volume=Volume(array, _affine(ordered, geometry.step)),
         files=tuple(s.path for s in ordered),
+        frames=tuple(s.frame for s in ordered),
         acquisition=acquisition([s.tags for s in ordered]),
         warnings=tuple(told),
         skipped=skipped,
@@ -83,7 +86,7 @@ def _picked(found: Slices, series: str | None, paths: Sequence[Path]) -> Slices:
     if not found:
         raise BenchError("no DICOM images here", where=where)
     uids = dict.fromkeys(s.series for s in found)
-    if series is not None:
+    if series is not None and len(uids) > 1:  # a folder with one leaves nothing to pick
         chosen = tuple(s for s in found if series in (s.series, _short(s.series)))
         if not chosen:
             raise UsageError(f"no series '{series}'", where=where, mend=f"found: {', '.join(map(_short, uids))}")
@@ -95,7 +98,7 @@ def _picked(found: Slices, series: str | None, paths: Sequence[Path]) -> Slices:
     raise BenchError(
         f"{len(uids)} series in one folder: {'; '.join(lines)}",
         where=where,
-        mend="move all but one out of the folder",
+        mend="pick one with --series, or move all but one out of the folder",
     )
 
 
@@ -128,7 +131,7 @@ def _without_copies(found: Slices) -> tuple[Slices, int]:
     return tuple(kept.values()), len(found) - len(kept)
 
 
-def _check_same(slices: Slices) -> None:
+def check_same(slices: Slices) -> None:
     """What all slices of a series must share, of one file against most others."""
     where = slices[0].path.parent
     if len({s.patient for s in slices}) > 1:
@@ -175,7 +178,7 @@ def _affine(ordered: Slices, step: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     return np.asarray(_LPS_TO_RAS @ lps + 0.0, dtype=np.float64)
 
 
-def _filled(ordered: Slices) -> tuple[np.ndarray[tuple[int, int, int], np.dtype[np.generic]], list[str]]:
+def filled(ordered: Slices) -> tuple[np.ndarray[tuple[int, int, int], np.dtype[np.generic]], list[str]]:
     """Rescaled values, slice by slice with each slice's own slope and intercept, in one array."""
     inverted = ordered[0].photometric == "MONOCHROME1" and ordered[0].modality not in NEEDS_RESCALE
     scales = [_scale(s, inverted) for s in ordered]
@@ -241,8 +244,14 @@ def _remarks(ordered: Slices, geometry: Stack) -> list[str]:
         remarks.append(f"SliceThickness says {thickness:g} mm; the positions step {step:.6g} mm, which counts")
     if not all(s.preamble for s in ordered):
         remarks.append("files without the DICOM preamble were read all the same")
-    if any(text(s.tags, "BurnedInAnnotation") == "YES" for s in ordered):
+    return remarks + pixel_remarks(ordered)
+
+
+def pixel_remarks(slices: Slices) -> list[str]:
+    """What a user must know of the pixels themselves."""
+    remarks = []
+    if any(text(s.tags, "BurnedInAnnotation") == "YES" for s in slices):
         remarks.append("BurnedInAnnotation is YES: the pixels may show a name")
-    if any(text(s.tags, "LossyImageCompression") == "01" for s in ordered):
-        remarks.append("the pixels went through lossy compression")
+    if any(text(s.tags, "LossyImageCompression") == "01" for s in slices):
+        remarks.append(LOSSY)
     return remarks

@@ -51,15 +51,17 @@ class Slice:
     preamble: bool
 
 
-def read_slices(path: Path) -> tuple[Slice, ...]:
+def read_slices(path: Path, *, stand_in: Tags = ()) -> tuple[Slice, ...]:
     """The image planes of a file, more than one in an enhanced multi-frame file; none if it is no DICOM image.
+
+    Tags of `stand_in` count before those of the file.
 
     Raises:
         BenchError: the file is empty, cut, or lacks a fact without which its pixels have no place or unit.
         EnvironmentFault: its pixels are compressed and no decoder is installed.
     """
     try:
-        return () if is_junk(Path(path.name)) else _read_slices(path)
+        return () if is_junk(Path(path.name)) else _read_slices(path, stand_in)
     except (BenchError, OSError):
         raise
     except Exception as error:  # a broken header can raise nearly anything in pydicom, and its text may quote a name
@@ -68,7 +70,7 @@ def read_slices(path: Path) -> tuple[Slice, ...]:
         ) from None
 
 
-def _read_slices(path: Path) -> tuple[Slice, ...]:
+def _read_slices(path: Path, stand_in: Tags) -> tuple[Slice, ...]:
     data = _read(path)
     preamble = data[128:132] == b"DICM"
     # Without the preamble a data set begins with a tag of group 2 or 8, lowest byte first.
@@ -91,7 +93,8 @@ def _read_slices(path: Path) -> tuple[Slice, ...]:
     planes = layout(dataset, path)
     pixels = stored_pixels(data, offset, planes, path)
     return tuple(
-        _slice(path, frame, _sources(dataset, frame, path), pixels[frame], preamble) for frame in range(planes.frames)
+        _slice(path, frame, (*stand_in, *_sources(dataset, frame, path)), pixels[frame], preamble)
+        for frame in range(planes.frames)
     )
 
 
