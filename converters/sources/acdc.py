@@ -22,7 +22,7 @@ from converters.dataset import IGNORE
 from converters.description import AnnotationSet, Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import natural_key
-from converters.source import Info, Loaded, Options, PublishedSplit, RawCase
+from converters.source import Access, Info, Loaded, Options, PublishedSplit, RawCase, Remote
 from converters.volume import Volume, read_label, read_nifti
 
 _NOT_ANNOTATED = 4  # in the scribble files
@@ -80,6 +80,28 @@ INFO = (
         # one side.
         copies=(_patients(74, 76),),
         splits=(_SSL4MIS, *(_fold(k) for k in range(1, 6))),
+    ),
+)
+
+
+_PLACE = "https://humanheart-project.creatis.insa-lyon.fr/database"
+
+# Neither size nor checksum is published; the server packs the folder while it sends it.
+ACCESS = Access(
+    page="https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html",
+    steps=(
+        "Open the page and follow it to the database of the Human Heart Project; download the folder ACDC as a zip.",
+        "Unpack it into a folder RAW, so that RAW/database/training/patient001 is there.",
+        "Download the scribbles from https://vios-s.github.io/multiscale-adversarial-attention-gates/data.",
+        "Unpack them, so that the files *_scribble.nii.gz lie in RAW/acdc_scribbles.",
+        "bench convert acdc RAW data",
+    ),
+    files=(
+        Remote(url=f"{_PLACE}/api/v1/folder/637218e573e9f0047faa00fc/download", name="database.zip"),
+        Remote(
+            url="https://github.com/gvalvano/multiscale-adversarial-attention-gates/raw/master/DATA/acdc_scribbles.zip",
+            name="acdc_scribbles.zip",
+        ),
     ),
 )
 

@@ -23,7 +23,7 @@ from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key
 from converters.plausible import check_abdomen, check_body, check_liver
-from converters.source import Info, Loaded, Options, RawCase
+from converters.source import Access, Info, Loaded, Options, RawCase, Remote
 from converters.volume import Volume
 
 if TYPE_CHECKING:  # both bring libraries that a list of datasets can do without
@@ -43,6 +43,31 @@ _MR_CODES = {1: (range(55, 71),), 2: (range(110, 136),), 3: (range(175, 201),), 
 _CT_IMAGE = re.compile(r"i(\d+),\d+b\.dcm|IMG-\d+-(\d+)\.dcm", re.IGNORECASE)
 _CT_LABEL = re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE)
 _CT_CODES = {1: (range(1, 2), range(255, 256))}  # one-bit files; some programs save them again as 0 and 255
+
+
+ACCESS = Access(
+    page="https://zenodo.org/records/3431873",
+    steps=(
+        "Open the page; nobody has to sign in.",
+        "Download CHAOS_Train_Sets.zip, and CHAOS_Test_Sets.zip if images without labels are wanted.",
+        "Unpack both into one folder RAW.",
+        "bench convert chaos RAW data",
+    ),
+    files=(
+        Remote(
+            url="https://zenodo.org/records/3431873/files/CHAOS_Train_Sets.zip",
+            name="CHAOS_Train_Sets.zip",
+            bytes=890_771_694,
+            checksum="md5:df21053002a1cc86df918a87da3b2c19",
+        ),
+        Remote(
+            url="https://zenodo.org/records/3431873/files/CHAOS_Test_Sets.zip",
+            name="CHAOS_Test_Sets.zip",
+            # As torch_em checks it; Zenodo's own MD5 was not at hand.
+            checksum="sha256:80e9e4d4c4e363f142de4570e9b698e3f92dcb5140cc25a9c1cf4963e5ae7541",
+        ),
+    ),
+)
 
 
 def _info(name: str, channels: tuple[Channel, ...], organs: Mapping[str, LabelInfo]) -> Info:
