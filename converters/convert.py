@@ -82,8 +82,8 @@ def convert(  # noqa: PLR0913  # three inputs, the options of the command line
     for info, cases in there:
         kept = [case for case in cases if not _names(case) & set(skip)]
         if kept:
-            jobs_of = _jobs(raw, out, _named(info, kept, raw), kept)
-            reports.append(_run(jobs_of, jobs, junk, progress))
+            todo, nameless = _jobs(raw, out, _named(info, kept, raw), kept)
+            reports.append(_run(todo, nameless, jobs, junk, progress))
     return reports
 
 
@@ -117,7 +117,16 @@ def _relative_files(raw: Path) -> Iterator[Path]:
 
 
 def _names(case: RawCase) -> set[str]:
-    return {case.native_id, case.subject, safe_id(case.native_id)}
+    return {case.native_id, case.subject} | ({safe_id(case.native_id)} if _nameless(case, None) is None else set())
+
+
+def _nameless(case: RawCase, where: Path | None) -> BenchError | None:
+    """Why no file can have the name of this case, if so."""
+    try:
+        safe_id(case.native_id, where=where)
+    except BenchError as error:
+        return error
+    return None
 
 
 def _check_skip(skip: Collection[str], cases: Sequence[RawCase]) -> None:
@@ -149,9 +158,14 @@ def _named(info: Info, cases: Sequence[RawCase], raw: Path) -> Info:
     )
 
 
-def _jobs(raw: Path, out: Path, info: Info, cases: Sequence[RawCase]) -> list[Job]:
+def _jobs(raw: Path, out: Path, info: Info, cases: Sequence[RawCase]) -> tuple[list[Job], dict[str, BenchError]]:
+    """What is to be done, and an error for each native id that can be no name."""
     root = out / info.name
-    jobs = sorted((Job(raw, root, info, case) for case in cases), key=lambda job: natural_key(job.id))
+    nameless = {case.native_id: error for case in cases if (error := _nameless(case, raw)) is not None}
+    sound = [case for case in cases if case.native_id not in nameless]
+    if not sound:
+        raise next(iter(nameless.values()))
+    jobs = sorted((Job(raw, root, info, case) for case in sound), key=lambda job: natural_key(job.id))
     count = Counter(job.id for job in jobs)
     if clash := [job.case.native_id for job in jobs if count[job.id] > 1]:
         raise BenchError(f"several cases would have one id: {', '.join(clash)}", where=raw, mend="rename all but one")
@@ -162,16 +176,18 @@ def _jobs(raw: Path, out: Path, info: Info, cases: Sequence[RawCase]) -> list[Jo
             where=root,
             mend="remove the folder, or convert to another one",
         )
-    return jobs
+    return jobs, nameless
 
 
-def _run(todo: list[Job], jobs: int, junk: tuple[str, ...], progress: Progress | None) -> Report:
+def _run(
+    todo: list[Job], nameless: dict[str, BenchError], jobs: int, junk: tuple[str, ...], progress: Progress | None
+) -> Report:
     root, info = todo[0].root, todo[0].info
     for leftover in root.rglob(".*.tmp"):  # of a conversion that was killed
         leftover.unlink()
     done: dict[str, Case] = {}
     fresh: set[str] = set()
-    failures: dict[str, BenchError] = {}
+    failures = dict(nameless)
     bar = progress(info.name, len(todo)) if progress else contextlib.nullcontext(_ignore)
     with bar as advance:
         for index, result in each(conform, todo, jobs):

@@ -7,7 +7,7 @@ import msgspec
 
 from converters.description import FORMAT, Channel, DatasetFile, Kind, Origin
 from converters.errors import BenchError
-from converters.files import Strict, digest, inside, natural_key, read_json, write_json
+from converters.files import Strict, digest, inside, natural_key, read_json, safe_id, write_json
 
 IGNORE = 255  # nobody annotated this voxel
 _IMAGE_FOLDERS = {"imagesTr", "imagesTs", "imagesUn"}
@@ -113,7 +113,8 @@ class Dataset:
         """Read dataset.json and every sidecar.
 
         Raises:
-            BenchError: a file is absent, malformed, of a newer format, or names a path outside its room.
+            BenchError: a file is absent, malformed, of a newer format, or names a path outside its room; an id is a
+                path or no name.
         """
         file = read_json(root / "dataset.json", DatasetFile)
         if file.bench.format > FORMAT:
@@ -124,6 +125,7 @@ class Dataset:
         ordered = (msgspec.structs.replace(c, images=in_order(c.images, file.bench.channels)) for c in dataset.cases)
         dataset = cls(root, file, tuple(ordered))
         for case in dataset.cases:
+            _check_ids(case, root)
             for path in (*map(str, [i.file for i in case.images.values()]), *dataset._label_files(case)):
                 dataset.path(path)
         return dataset
@@ -218,6 +220,13 @@ class Dataset:
     @staticmethod
     def _label_files(case: Case) -> list[str]:
         return [a.file for a in (case.label, *case.annotations.values()) if a is not None]
+
+
+def _check_ids(case: Case, root: Path) -> None:
+    """Ids become file names, of predictions and views too."""
+    for name in (case.id, case.subject):
+        if safe_id(name, where=root) != name:
+            raise BenchError(f"'{name}' cannot be a case id", where=root, mend="convert again")
 
 
 def in_order(images: dict[str, ImageFile], channels: tuple[Channel, ...]) -> dict[str, ImageFile]:

@@ -118,7 +118,7 @@ def _even_run(ordered: Slices, heights: Vectors, allow_gaps: bool) -> tuple[slic
         raise BenchError(
             f"gap of {steps[gaps[0]]:.1f} mm after {_place(before)}; expected {expected:.1f}{more}",
             where=before.path,
-            mend="find the missing slices; the spacing is not stretched over a hole",
+            mend="find the missing slices: nothing is stretched over a hole; --allow-gaps takes the longest run",
         )
     ends = [0, *(gaps + 1).tolist(), len(ordered)]
     start, stop = max(itertools.pairwise(ends), key=lambda run: run[1] - run[0])

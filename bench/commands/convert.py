@@ -7,7 +7,6 @@ import click
 
 from bench.options import DRY_RUN, JOBS, JSON
 from bench.output import print_json, progress, say
-from converters.errors import BenchError
 
 if TYPE_CHECKING:
     from converters.convert import Report
@@ -54,13 +53,13 @@ def command(  # the options of the command line
     options = Options(**told)
     if dry_run:
         return _would(sought(source, raw, options, name), out, as_json)
-    failed = 0
+    codes = {0}
     for report in convert(source, raw, out, options=options, name=name, jobs=jobs, skip=skip, progress=progress):
         if report.cases:
             freeze_default(Dataset.load(report.root))
         _tell(report, as_json)
-        failed += len(report.failures)
-    return BenchError.exit_code if failed else 0
+        codes |= {error.exit_code for error in report.failures}
+    return max(codes)  # a fault of the machine, such as a full disk, over one of the data
 
 
 def _tell(report: "Report", as_json: bool) -> None:

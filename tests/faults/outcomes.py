@@ -1,0 +1,27 @@
+"""What a fault must come to on the command line: `from outcomes import refused`."""
+
+import re
+from pathlib import Path
+
+from converters.check import check
+
+
+def left_of(folder: Path, case: str) -> list[str]:
+    """Files below the folder that belong to a case, and what a broken writer leaves."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return [name for name in names if re.search(rf"/{case}(_\d{{4}})?\.", name) or name.endswith(".tmp")]
+
+
+def refused(done, out: Path, case: str, told: str, *, others: int, code: int = 3) -> None:
+    """The case is named with what, where and mend; nothing is left of it; so many others are sound.
+
+    `done` is what `bench convert ... --json` came to.
+    """
+    assert done.code == code, done.err
+    assert re.search(rf"{case}: .*{told}", done.err, re.DOTALL), done.err
+    assert "\n  in    " in done.err and "\n  mend  " in done.err
+    assert "Traceback" not in done.err
+    assert left_of(out, case) == []
+    roots = [path.parent for path in out.rglob("dataset.json")]
+    assert sum(len(list((root / "cases").iterdir())) for root in roots) == others
+    assert [problem for root in roots for problem in check(root)] == []
