@@ -19,7 +19,7 @@ from converters import exports
 from converters.dataset import IGNORE, Annotation, Case, Dataset, ImageFile, Split
 from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import write_bytes
-from converters.volume import Volume, data_sha256, read_label, read_nifti
+from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
 IGNORED = "ignore"  # name of the code that stands for 255 where a format has room for one more
 
@@ -38,7 +38,7 @@ class Sides:
     train: tuple[Case, ...]  # without a split: all that the organiser did not hold out
     val: tuple[Case, ...]
     test: tuple[Case, ...]
-    rest: tuple[Case, ...]  # on no side of the split
+    rest: tuple[Case, ...]  # on no side of the split: exports leave them out
 
 
 def names() -> list[str]:
@@ -71,8 +71,12 @@ def export(to: str, dataset: Dataset, out: Path, split: str | None = None) -> tu
             "a view holds the training side of its split and no other",
             mend="leave --split out; export the dataset itself, with --split, for validation and test",
         )
-    module.export(dataset, out, dataset.split(split) if split else None)
-    return tuple(module.notices(dataset, out)) if hasattr(module, "notices") else ()
+    chosen = dataset.split(split) if split else None
+    module.export(dataset, out, chosen)
+    notices = tuple(module.notices(dataset, out)) if hasattr(module, "notices") else ()
+    if left_out := len(sides(dataset, chosen).rest):
+        notices += (f"{left_out} cases stand on no side of the split {split} and were left out",)
+    return notices
 
 
 @contextlib.contextmanager
@@ -103,6 +107,13 @@ def sides(dataset: Dataset, split: Split | None) -> Sides:
     named = {*split.train, *split.val, *split.test}
     train, val, test = (dataset.only(side).cases for side in (split.train, split.val, split.test))
     return Sides(train, val, test, tuple(case for case in dataset.cases if case.subject not in named))
+
+
+def placed(there: Sides) -> Iterator[tuple[Case, str]]:
+    """Every case of a side with its room: Tr where it has a label to train with, Ts on the test side, Un else."""
+    for case in (*there.train, *there.val):
+        yield case, "Un" if case.label is None else "Tr"
+    yield from ((case, "Ts") for case in there.test)
 
 
 def folder(case: Case) -> str:
@@ -161,3 +172,17 @@ def copy(dataset: Dataset, part: ImageFile | Annotation, to: Path) -> None:
     """
     voxels(dataset, part)
     write_bytes(to, dataset.path(part.file).read_bytes())
+
+
+def write_label(dataset: Dataset, case: Case, to: Path, ignore: int | None) -> None:
+    """The label map, if the case has one, with 255 as `ignore`; the file as it is where there is no 255.
+
+    Raises:
+        BenchError: see `voxels`.
+    """
+    if case.label is None:
+        return
+    if ignore is None:
+        copy(dataset, case.label, to)
+    elif (volume := label(dataset, case, ignore)) is not None:
+        write_nifti(to, volume)

@@ -8,11 +8,9 @@ import msgspec
 from converters.dataset import Case, Dataset
 from converters.description import Card, Origin
 from converters.files import Strict
-from converters.phantoms.mark import TOKEN
 from converters.source import Info
 
 KEY = "frugalseg"
-PHANTOM = "phantom-"  # how the name of a made-up dataset starts
 
 
 class KeptCase(Strict):
@@ -36,15 +34,16 @@ class Kept(Strict):
     cases: dict[str, KeptCase]
 
 
-def keep(dataset: Dataset) -> Kept:
-    """Everything that an export of the dataset or view may say, but for its files."""
+def keep(dataset: Dataset, *, without_annotations: bool = False) -> Kept:
+    """Everything that is to be said of a dataset or view, but for its files; `without_annotations` in an export."""
+    card = dataset.file.bench
     origins = {case.label.origin for case in dataset.cases if case.label is not None}
     return Kept(
         name=dataset.name,
         licence=dataset.file.licence,
         labels=dataset.file.labels,
         origin=next(iter(origins)) if len(origins) == 1 else "expert",
-        card=dataset.file.bench,
+        card=msgspec.structs.replace(card, annotation_sets=()) if without_annotations else card,
         cases={case.id: _keep(case) for case in dataset.cases},
     )
 
@@ -58,11 +57,6 @@ def _keep(case: Case) -> KeptCase:
         meta=case.meta,
         preparation=case.preparation,
     )
-
-
-def mark(dataset: Dataset) -> str:
-    """The phantom mark, where the dataset is made up: its files bear none once they are converted."""
-    return TOKEN if dataset.name.startswith(PHANTOM) else ""
 
 
 def info(kept: Kept, name: str) -> Info:

@@ -63,24 +63,50 @@ def decode(path: Path) -> tuple[Voxels, Matrix]:
     Raises:
         BenchError: the file is not one whole, finite, unsheared 3-D scalar NIfTI-1 image.
     """
+    return _decode(path, 3)
+
+
+def decode_channels(path: Path) -> tuple[Voxels, Matrix]:
+    """As `decode`, of a file whose fourth axis, if it has one, is the channel: voxels (X, Y, Z, C).
+
+    Raises:
+        BenchError: see `decode`.
+    """
+    array, affine = _decode(path, 4)
+    return array.reshape((*array.shape, 1)[:4], order="F"), affine
+
+
+def shape(path: Path) -> tuple[int, ...]:
+    """The sizes of the first axes, four where there are channels; the voxels are not read.
+
+    Raises:
+        BenchError: the head of the file is no NIfTI-1 header.
+    """
+    with path.open("rb") as handle:
+        raw = handle.read(1 << 16)
+    head = _inflate(path, raw, _HEADER) if _is_packed(path, raw) else raw[:_HEADER]
+    return _shape(path, _header(path, head), 4)
+
+
+def _decode(path: Path, axes: int) -> tuple[Voxels, Matrix]:
     if path.stat().st_size > LIMIT:
         _refuse(path, f"{path.stat().st_size} bytes; the limit is {LIMIT}")
     raw = read(path)
     packed = _is_packed(path, raw)
     head = _inflate(path, raw, _HEADER) if packed else raw[:_HEADER]
     header = _header(path, head)
-    kind, shape, offset = _kind(path, header), _shape(path, header), _offset(path, header)
-    size = offset + int(np.prod(shape, dtype=object)) * kind.itemsize
+    kind, sizes, offset = _kind(path, header), _shape(path, header, axes), _offset(path, header)
+    size = offset + int(np.prod(sizes, dtype=object)) * kind.itemsize
     if size > LIMIT:
-        _refuse(path, f"the header claims {'x'.join(map(str, shape))} voxels, {size} bytes; the limit is {LIMIT}")
+        _refuse(path, f"the header claims {'x'.join(map(str, sizes))} voxels, {size} bytes; the limit is {LIMIT}")
     if packed and size > _DEFLATE_MOST * len(raw):
         _refuse(path, f"{len(raw)} bytes cannot hold the {size} that the header claims", "copy the file again")
     affine = _affine(path, header)
     data = _inflate(path, raw, size + 1) if packed else raw
     if len(data) != size:
         more = "more than" if len(data) > size else f"{len(data)} of"
-        _refuse(path, f"{more} {size} bytes for {'x'.join(map(str, shape))} voxels", "copy the file again")
-    array = np.frombuffer(data, kind, offset=offset).reshape(shape, order="F")
+        _refuse(path, f"{more} {size} bytes for {'x'.join(map(str, sizes))} voxels", "copy the file again")
+    array = np.frombuffer(data, kind, offset=offset).reshape(sizes, order="F")
     return _scaled(path, header, array.astype(kind.newbyteorder("="), copy=False)), affine
 
 
@@ -88,15 +114,15 @@ def encode(array: Voxels, affine: Matrix, *, description: str = "") -> bytes:
     """A gzipped NIfTI-1 file: sform = qform, codes 1, mm, no time stamp; same input, same bytes.
 
     Raises:
-        ValueError: another dtype than uint8, int16, uint16, float32, or no three axes.
+        ValueError: another dtype than uint8, int16, uint16, float32, or neither three axes nor a fourth of channels.
     """
-    if array.dtype.name not in _WRITTEN or array.ndim != 3:
-        raise ValueError(f"cannot write {array.ndim}-D {array.dtype}; 3-D {', '.join(_WRITTEN)} only")
+    if array.dtype.name not in _WRITTEN or array.ndim not in (3, 4):
+        raise ValueError(f"cannot write {array.ndim}-D {array.dtype}; 3-D and 4-D {', '.join(_WRITTEN)} only")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     turn, handed = quaternion(affine[:3, :3] / spacing)
     header = np.zeros((), _LAYOUT)
     header["sizeof_hdr"], header["magic"], header["vox_offset"] = _HEADER, b"n+1", _HEADER + 4
-    header["dim"] = [3, *array.shape, 1, 1, 1, 1]
+    header["dim"] = [array.ndim, *array.shape, 1, 1, 1, 1][:8]
     header["datatype"], header["bitpix"] = _WRITTEN[array.dtype.name], array.dtype.itemsize * 8
     header["pixdim"] = [handed, *spacing, 1, 1, 1, 1]
     header["scl_slope"], header["xyzt_units"] = 1, 2  # millimetres
@@ -179,15 +205,17 @@ def _kind(path: Path, header: Header) -> np.dtype[np.generic]:
     return kind
 
 
-def _shape(path: Path, header: Header) -> tuple[int, int, int]:
+def _shape(path: Path, header: Header, axes: int) -> tuple[int, ...]:
+    """The first three sizes; with a fourth where `axes` is 4 and the file has more than one channel."""
     ndim, *sizes = map(int, header["dim"])
     if not 2 <= ndim <= 7:
         _refuse(path, f"{ndim} dimensions; 2 or 3 are read")
     if min(sizes[:ndim]) < 1:
         _refuse(path, f"dimensions {sizes[:ndim]} are not all positive")
-    if any(size != 1 for size in sizes[3:ndim]):
+    if any(size != 1 for size in sizes[axes:ndim]):
         _refuse(path, f"{ndim}-D, {'x'.join(map(str, sizes[:ndim]))}", "save each 3-D volume as a file of its own")
-    return sizes[0], sizes[1], sizes[2] if ndim > 2 else 1
+    x, y, z, channels = [*sizes[:ndim], 1, 1][:4]
+    return (x, y, z, channels) if channels > 1 else (x, y, z)
 
 
 def _offset(path: Path, header: Header) -> int:

@@ -2,16 +2,31 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from converters.files import Strict
+from converters.errors import BenchError
 
 _MARK = b"\xef\xbb\xbf"
 
+T = TypeVar("T", bound=msgspec.Struct)
 
-def faults(path: Path, kind: type[Strict]) -> list[str]:
+
+def read(path: Path, kind: type[T], mend: str) -> T:
+    """The file of somebody else as a `kind`, which says by itself whether further keys are welcome.
+
+    Raises:
+        BenchError: it is absent, no JSON, or does not fit; names every fault with its line.
+    """
+    if not path.is_file():
+        raise BenchError(f"there is no {path.name}", where=path.parent, mend=mend)
+    if found := faults(path, kind):
+        raise BenchError(f"{path.name}: {'; '.join(found)}", where=path, mend=mend)
+    return msgspec.json.decode(path.read_bytes(), type=kind)
+
+
+def faults(path: Path, kind: type[msgspec.Struct]) -> list[str]:
     """Everything that keeps the file from being a `kind`, each with its line; empty where it is one."""
     data = path.read_bytes()
     if data.startswith(_MARK):
@@ -35,7 +50,8 @@ def _misfits(value: object, kind: Any, keys: tuple[str, ...]) -> list[tuple[tupl
         return []
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     found = [(keys, f"the key '{name}' is missing") for name, f in fields.items() if f.required and name not in value]
-    found += [((*keys, name), "there is no such key in the format") for name in value if name not in fields]
+    if kind.__struct_config__.forbid_unknown_fields:
+        found += [((*keys, name), "there is no such key in the format") for name in value if name not in fields]
     for name, part in value.items():
         if name in fields:
             found += _misfits(part, fields[name].type, (*keys, name))

@@ -19,11 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from converters.dataset import Case, Dataset, Split
-from converters.export import IGNORED, Sides, copy, ignored, label, sides, whole
+from converters.dataset import Dataset, Split
+from converters.export import IGNORED, Sides, copy, ignored, placed, sides, whole, write_label
 from converters.files import write_bytes, write_json
-from converters.kept import KEY, keep, mark
-from converters.volume import write_nifti
+from converters.kept import KEY, keep
 
 _FOLDER = re.compile(r"Dataset\d{3}_\w[\w-]*")
 
@@ -34,12 +33,10 @@ def export(dataset: Dataset, out: Path, split: Split | None) -> None:
     """Write a raw dataset. With a split its test side stands in imagesTs, without one what the organiser held out."""
     ignore, there = ignored(dataset), sides(dataset, split)
     with whole(out) as root:
-        for case in (*there.train, *there.val):
-            _write(dataset, case, root / ("imagesTr" if case.label else "imagesUn"), ignore)
-        for case in there.test:
-            _write(dataset, case, root / "imagesTs", ignore)
-        for case in there.rest:
-            _write(dataset, case, root / "imagesUn", None)
+        for case, room in placed(there):
+            for number, image in enumerate(case.images.values()):
+                copy(dataset, image, root / f"images{room}" / f"{case.id}_{number:04d}.nii.gz")
+            write_label(dataset, case, root / f"labels{room}" / f"{case.id}.nii.gz", ignore)
         _write_split(there, root)
         _write_description(dataset, root, sum(case.label is not None for case in (*there.train, *there.val)), ignore)
 
@@ -52,17 +49,6 @@ def notices(dataset: Dataset, out: Path) -> Iterator[str]:
         yield f"{count} cases without a label stand in imagesUn, where nnU-Net does not look"
 
 
-def _write(dataset: Dataset, case: Case, images: Path, ignore: int | None) -> None:
-    for number, image in enumerate(case.images.values()):
-        copy(dataset, image, images / f"{case.id}_{number:04d}.nii.gz")
-    target = images.with_name(images.name.replace("images", "labels")) / f"{case.id}.nii.gz"
-    if case.label is not None and images.name != "imagesUn":
-        if ignore is None:
-            copy(dataset, case.label, target)
-        elif (volume := label(dataset, case, ignore)) is not None:
-            write_nifti(target, volume)
-
-
 def _write_split(there: Sides, root: Path) -> None:
     """One fold; none where nothing would be validated, since nnU-Net cannot train without."""
     train, val = ([case.id for case in side if case.label is not None] for side in (there.train, there.val))
@@ -73,11 +59,10 @@ def _write_split(there: Sides, root: Path) -> None:
 def _write_description(dataset: Dataset, root: Path, training: int, ignore: int | None) -> None:
     """dataset.json, in an order of its own: nnU-Net takes regions in the order in which the file names them."""
     labels, painted = paint(dataset.labels)
-    kept = keep(dataset)
-    card = msgspec.structs.replace(kept.card, annotation_sets=())
+    kept = keep(dataset, without_annotations=True)
     value = {
         "name": dataset.name,
-        "description": mark(dataset) or dataset.file.bench.source.collection,
+        "description": dataset.file.bench.source.collection,
         "reference": dataset.file.bench.citation,
         "licence": dataset.file.licence,
         "channel_names": {str(number): channel for number, channel in enumerate(dataset.channels)},
@@ -87,7 +72,7 @@ def _write_description(dataset: Dataset, root: Path, training: int, ignore: int 
     }
     if painted:
         value["regions_class_order"] = painted
-    value[KEY] = msgspec.to_builtins(msgspec.structs.replace(kept, card=card), str_keys=True, order="sorted")
+    value[KEY] = msgspec.to_builtins(kept, str_keys=True, order="sorted")
     write_bytes(root / "dataset.json", (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
