@@ -16,7 +16,7 @@ def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator,
 
     What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image.
     """
-    image = torch.from_numpy(samples.image).to(device, non_blocking=True)
+    image = torch.from_numpy(samples.image).to(device, non_blocking=True).float()
     target = torch.from_numpy(samples.target).to(device, non_blocking=True)
     affine = _affine(image.shape, config, generator).to(device)
     if _moves(config):

@@ -14,11 +14,11 @@ from converters.dataset import IGNORE
 class Samples:
     """A batch as the prefetch thread makes it: numpy, before augmentation.
 
-    Shape: image (B, C, *S) float32; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64;
-    trusted (B,) bool.
+    Shape: image (B, C, *S) float16, as it is cached; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,)
+    int64; trusted (B,) bool.
     """
 
-    image: npt.NDArray[np.float32]
+    image: npt.NDArray[np.float16]
     target: npt.NDArray[np.uint8]
     case: npt.NDArray[np.int64]  # index into the view's cases
     slice: npt.NDArray[np.int64]  # first slice of the sample in the case

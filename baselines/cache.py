@@ -24,12 +24,14 @@ PREPROCESSING = 1  # raised when the same case would be prepared otherwise
 class Prepared:
     """One case on the network's grid.
 
-    Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated.
+    Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated; foreground (n,) uint32, where
+    in the flat target somebody annotated a structure, ascending.
     """
 
     id: str
     image: npt.NDArray[np.float16]
     target: npt.NDArray[np.uint8]
+    foreground: npt.NDArray[np.uint32]
     trusted: bool = False  # annotated, and the view does not call the label noisy
 
     @property
@@ -68,10 +70,13 @@ def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> lis
     """
     images = packed(root, _made_of(view, config, "images"), partial(_images, view, config))
     targets = packed(root, _made_of(view, config, "targets"), partial(_targets, view, config))
-    return [
-        Prepared(case.id, images[case.id], targets[case.id], case.label is not None and case.label.kind != "noisy")
-        for case in view.cases
-    ]
+    inside = packed(
+        root,
+        _made_of(view, config, "foreground"),
+        lambda: ((case, foreground(target)) for case, target in targets.items()),
+    )
+    trusted = {case.id: case.label is not None and case.label.kind != "noisy" for case in view.cases}
+    return [Prepared(case, images[case], targets[case], inside[case], trusted[case]) for case in trusted]
 
 
 def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
@@ -107,6 +112,12 @@ def _targets(view: Dataset, config: TrainConfig) -> Arrays:
             nearest = resample(torch.from_numpy(label.astype(np.float32))[None], size, nearest=True)
             target = nearest[0].numpy().astype(np.uint8)
         yield case.id, target
+
+
+def foreground(target: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Where in the flat target somebody annotated a structure, ascending."""
+    flat = target.ravel()
+    return np.flatnonzero((flat != 0) & (flat != IGNORE)).astype(np.uint32)
 
 
 def counts(cases: Iterable[Prepared]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -43,7 +44,7 @@ class Sampler:
         rng = np.random.default_rng([self.seed, step])
         crops = [self._crop(item, rng) for item in items]
         return Samples(
-            image=np.stack([image for image, _ in crops]).astype(np.float32),
+            image=np.stack([image for image, _ in crops]),
             target=np.stack([target for _, target in crops]),
             case=np.array([case for case, _ in items]),
             slice=np.array([position for _, position in items]),
@@ -79,20 +80,35 @@ class Sampler:
         image, target = (case.image, case.target) if len(patch) == 3 else (case.image[:, z], case.target[z])
         if target.shape == patch:
             return image, target
-        starts = _starts(target, patch, rng, self.config.foreground)
+        inside = self.config.foreground, partial(_foreground, case, z, len(patch))
+        starts = _starts(target.shape, patch, rng, inside)
         return _cut(image, starts, patch, None), _cut(target[None], starts, patch, IGNORE)[0]
 
 
+def _foreground(case: Prepared, z: int, ndim: int) -> npt.NDArray[np.uint32]:
+    """Annotated foreground voxels of a sample, as flat indices into it."""
+    if ndim == 3:
+        return case.foreground
+    area = case.target[0].size
+    first, last = np.searchsorted(case.foreground, (z * area, (z + 1) * area))
+    return case.foreground[first:last] - np.uint32(z * area)
+
+
 def _starts(
-    target: npt.NDArray[np.uint8], patch: Sequence[int], rng: np.random.Generator, foreground: float
+    shape: Sequence[int],
+    patch: Sequence[int],
+    rng: np.random.Generator,
+    inside: tuple[float, Callable[[], npt.NDArray[np.uint32]]],
 ) -> list[int]:
-    """First voxel of a crop per axis: uniform, or centred on an annotated foreground voxel; negative where padded."""
-    spare = [size - edge for size, edge in zip(target.shape, patch, strict=True)]
+    """First voxel of a crop per axis: uniform, or centred on an annotated foreground voxel; negative where padded.
+
+    `inside`: how often the second, and what gives the voxels.
+    """
+    spare = [size - edge for size, edge in zip(shape, patch, strict=True)]
     starts = [int(rng.integers(0, s + 1)) if s > 0 else s // 2 for s in spare]
-    wanted = rng.random() < foreground
-    inside = np.argwhere((target != 0) & (target != IGNORE)) if wanted else np.empty((0, target.ndim))
-    if len(inside):
-        centre = inside[rng.integers(len(inside))]
+    often, voxels = inside
+    if rng.random() < often and len(found := voxels()):
+        centre = np.unravel_index(int(found[rng.integers(len(found))]), tuple(shape))
         starts = [
             int(np.clip(c - edge // 2, 0, s)) if s > 0 else s // 2
             for c, edge, s in zip(centre, patch, spare, strict=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.cache import Prepared
+from baselines.cache import Prepared, foreground
 from baselines.config import TrainConfig
 from baselines.sampler import Sampler, prefetch
 from converters.dataset import IGNORE
@@ -20,7 +20,7 @@ def case(name, slices=4, size=(16, 16), annotated=True):
     target = np.full((slices, *size), 0 if annotated else IGNORE, np.uint8)
     if annotated:
         target[:, size[0] // 2, size[1] - 2] = 1
-    return Prepared(name, image.copy(), target)
+    return Prepared(name, image.copy(), target, foreground(target))
 
 
 CASES = [case("a"), case("b"), case("c", annotated=False), case("d", annotated=False)]
