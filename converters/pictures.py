@@ -90,11 +90,11 @@ def opened(path: Path, kind: str) -> Iterator[tuple[Image.Image, bytes]]:
 
 
 def count_pages(path: Path) -> int:
-    """The pages of a TIFF; 1 of any other picture."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return 1
-    with opened(path, "TIFF") as (image, _):
-        return int(getattr(image, "n_frames", 1))
+    """The pages of a TIFF; 1 of any other picture, and of a damaged one, which is found on reading."""
+    if _FORMATS[path.suffix.lower().lstrip(".")] == "TIFF":
+        with contextlib.suppress(BenchError), opened(path, "TIFF") as (image, _):
+            return int(getattr(image, "n_frames", 1))
+    return 1
 
 
 def _lossy(path: Path) -> BenchError:

@@ -4,8 +4,6 @@ One-bit and 8-bit grey PNGs are read as they are; palette and RGB ones where eve
 nothing. 16 bits, transparency and true colours have no single reading and are refused.
 """
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from converters.errors import BenchError
-from converters.files import read
+from converters.pictures import opened
 
 Codes = Mapping[int, Sequence[range]]  # label code -> grey values that mean it; 0 is background and needs no entry
 Label = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -62,18 +60,9 @@ def _table(codes: Codes) -> npt.NDArray[np.uint8]:
 
 def _grey(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Grey values (rows, columns); one-bit images give 0 and 1."""
-    data = read(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a size worth a warning is refused below
-        try:
-            Image.open(io.BytesIO(data), formats=["PNG"]).verify()  # the checksums, which plain reading skips
-            image = Image.open(io.BytesIO(data), formats=["PNG"])
-            _check(image, data, path, shape)
-            pixels = np.asarray(image.convert("RGB") if image.mode == "P" else image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            if isinstance(error, BenchError):
-                raise
-            raise BenchError(f"{path.name}: damaged PNG", where=path, mend="download it again") from None
+    with opened(path, "PNG") as (image, data):
+        _check(image, data, path, shape)
+        pixels = np.asarray(image.convert("RGB") if image.mode == "P" else image)
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
             raise BenchError(f"{path.name}: the label is drawn in colours", where=path, mend="take the original file")

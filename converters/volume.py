@@ -14,6 +14,7 @@ from converters.files import write_bytes
 
 Array = npt.NDArray[np.generic]
 _ENDS = ("LR", "PA", "IS")  # the negative and the positive end of each world axis
+_ENDS_OF = {end: ends for ends in _ENDS for end in ends}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,16 +108,21 @@ def to_ras(volume: Volume) -> tuple[Volume, str]:
 
     Flips and axis swaps only: obliquity stays in the affine, no voxel is resampled.
     """
+    return turned(volume, "RAS"), axis_codes(volume.affine)
+
+
+def turned(volume: Volume, wanted: str) -> Volume:
+    """The same voxels with axes flipped and swapped so that they have these axis codes, such as "LPS"."""
     codes = axis_codes(volume.affine)
-    order = [next(axis for axis, code in enumerate(codes) if code in ends) for ends in _ENDS]
-    flip = [codes[axis] == ends[0] for axis, ends in zip(order, _ENDS, strict=True)]
+    order = [next(axis for axis, code in enumerate(codes) if code in _ENDS_OF[want]) for want in wanted]
+    flip = [codes[axis] != want for axis, want in zip(order, wanted, strict=True)]
     array = volume.array.transpose(order)[tuple(slice(None, None, -1 if back else 1) for back in flip)]
-    back = np.zeros((4, 4))  # RAS+ index -> stored index
+    back = np.zeros((4, 4))  # wanted index -> stored index
     back[3, 3] = 1.0
-    for new, (old, turned) in enumerate(zip(order, flip, strict=True)):
-        back[old, new] = -1.0 if turned else 1.0
-        back[old, 3] = volume.shape[old] - 1 if turned else 0.0
-    return Volume(np.asfortranarray(array), as_stored(volume.affine @ back)), codes
+    for new, (old, mirrored) in enumerate(zip(order, flip, strict=True)):
+        back[old, new] = -1.0 if mirrored else 1.0
+        back[old, 3] = volume.shape[old] - 1 if mirrored else 0.0
+    return Volume(np.asfortranarray(array), as_stored(volume.affine @ back))
 
 
 def axis_codes(affine: npt.NDArray[np.float64]) -> str:
