@@ -23,6 +23,7 @@ class PublishedSplit:
     val: tuple[str, ...]
     test: tuple[str, ...]
     draws: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    whoever: bool = False  # made for the persons found: who could not be converted is left out, the split is written
 
 
 @dataclasses.dataclass(frozen=True)
