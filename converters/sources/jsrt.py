@@ -1,0 +1,250 @@
+"""JSRT with SCR: 247 chest films with outlines of heart, lungs and clavicles, which overlap.
+
+Shiraishi et al., AJR 174:71-74, 2000; outlines: van Ginneken et al., Medical Image Analysis 10:19-40, 2006.
+Redistribution prohibited. Layout, in any folders:
+
+    All247images/JPCLN001.IMG ... JPCNN093.IMG            or Nodule154images/, NonNodule93images/; or PNG copies
+    Clinical_Information/CLNDAT_EN.txt, CNNDAT_EN.TXT     may be absent
+    scratch/fold1|fold2/masks/<structure>/JPCLN001.gif    or masks/masks/left_lung/...; may be absent
+
+Traps: films have no header; high is dark in them, and they are turned round. Seven hold pixels above 12 bits: clipped,
+counted. PNG copies come in 8 and 16 bits, with palettes, either way round. Masks have half the pixels of a film along
+each side. The folds are the odd and the even numbers. Only listed columns of the clinical texts are taken.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from converters.description import Channel, LabelInfo, Source
+from converters.errors import BenchError
+from converters.files import is_junk, natural_key, read
+from converters.regions import Mask, Overlap, Regions
+from converters.source import Access, Info, Loaded, Options, PublishedSplit, RawCase
+from converters.volume import flat
+
+_STRUCTURES = {
+    "heart": LabelInfo(source_values=(255,), snomed="80891009", colour="#d55e00"),
+    "left lung": LabelInfo(source_values=(255,), snomed="44029006", colour="#56b4e9"),
+    "right lung": LabelInfo(source_values=(255,), snomed="3341006", colour="#0072b2"),
+    "left clavicle": LabelInfo(source_values=(255,), colour="#e69f00"),
+    "right clavicle": LabelInfo(source_values=(255,), colour="#f0e442"),
+}
+_LUNGS = ("left lung", "right lung")
+_PARTS = {"jsrt": tuple(_STRUCTURES), "jsrt-lungs": _LUNGS}
+# What anatomy lets overlap on nearly every film: these have their codes wherever the set is converted.
+_CERTAIN: tuple[Overlap, ...] = (
+    ("heart", "left lung"),
+    ("heart", "right lung"),
+    ("left lung", "left clavicle"),
+    ("right lung", "right clavicle"),
+)
+_NAME = re.compile(r"JPC(LN|NN)(\d{3})", re.IGNORECASE)
+_CLINICAL = re.compile(r"C[LN]NDAT_EN\.txt", re.IGNORECASE)
+_SEX = {"male": "M", "female": "F"}
+_OLDEST = 89  # years; an older age tells too much
+
+INFO: tuple[Info, ...] = ()
+ACCESS = Access(
+    page="http://db.jsrt.or.jp/eng.php",
+    steps=(
+        "Register at http://db.jsrt.or.jp/eng.php (user name and password), agree to the terms, and sign in.",
+        "Download All247images.zip and Clinical_Information.zip there, and unpack both into one folder.",
+        "Follow https://www.isi.uu.nl/Research/Databases/SCR/download.php to the SCR masks (scratch.zip); unpack them "
+        "into the same folder, which then also holds scratch/fold1 and scratch/fold2.",
+        "bench convert jsrt FOLDER data",
+    ),
+)
+
+
+def _numbered(remainder: int) -> tuple[str, ...]:
+    """Films whose number is odd (1) or even (0)."""
+    counts = (("JPCLN", 154), ("JPCNN", 93))
+    return tuple(f"{kind}{n:03d}" for kind, count in counts for n in range(1, count + 1) if n % 2 == remainder)
+
+
+_SPLITS = tuple(
+    PublishedSplit(
+        name=f"scr-fold{fold}",
+        source=f"SCR: fold 1 holds the odd, fold 2 the even numbers; tested on fold {fold}, trained on the other",
+        train=_numbered(1 - fold % 2),
+        val=(),
+        test=_numbered(fold % 2),
+    )
+    for fold in (1, 2)
+)
+
+
+def infos(raw: Path, options: Options) -> tuple[Info, ...]:
+    """All structures, and the lungs alone; every overlap that the masks hold has its code."""
+    return tuple(_info(name, _regions(raw, name)) for name in _PARTS)
+
+
+def _info(name: str, regions: Regions) -> Info:
+    return Info(
+        name=name,
+        version="1",
+        licence="LicenseRef-JSRT-and-SCR-terms",
+        citation=(
+            "Shiraishi et al., Development of a Digital Image Database for Chest Radiographs With and Without a Lung "
+            "Nodule, American Journal of Roentgenology 174:71-74, 2000; outlines: van Ginneken, Stegmann and Loog, "
+            "Segmentation of anatomical structures in chest radiographs using supervised methods, Medical Image "
+            "Analysis 10:19-40, 2006"
+        ),
+        source=Source(collection="JSRT database of chest radiographs, with the SCR masks"),
+        channels=(Channel(name="film", modality="DX", sequence="digitised film"),),
+        labels=regions.labels,
+        label_info={structure: _STRUCTURES[structure] for structure in regions.structures},
+        ndim=2,
+        splits=_SPLITS,
+        warnings=(
+            "redistribution of films and masks is prohibited",
+            "high values are dark in the original films: turned round (4095 - value), so that high is bright",
+            "masks of half the film's size were copied onto the 2 x 2 film pixels that each of their pixels covers: "
+            "outlines are no finer than 0.35 mm",
+        ),
+    )
+
+
+def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
+    """Every film. Where there are masks each film has one of each structure; a set without some structure is left out.
+
+    Raises:
+        BenchError: one film or mask lies there twice.
+    """
+    masks, clinical, regions = _masks(raw), _clinical(raw), _regions(raw, dataset)
+    parts = _PARTS[dataset]
+    if any(masks.values()) != all(masks[part] for part in parts) or not (any(masks.values()) or dataset == "jsrt"):
+        return
+    further = regions.overlaps[sum(overlap in _CERTAIN for overlap in regions.overlaps) :]
+    first = 1 + len(regions.combinations) - len(further)
+    # A further overlap may move codes, so cases that were converted before it was found are converted again.
+    coding = {"overlaps": "; ".join(f"{c} = {' + '.join(names)}" for c, names in enumerate(further, first))}
+    for name, image in _images(raw).items():
+        drawn = {part: masks[part].get(name, Path(image.parent, part, f"{name}.gif")) for part in parts if masks[part]}
+        rows, texts = clinical.get(name, ({}, ()))
+        meta = {"nodule": "yes" if name.startswith("JPCLN") else "no", **rows, **(coding if further else {})}
+        load = functools.partial(_load, image, drawn, regions)
+        yield RawCase(name, name, (image, *drawn.values(), *texts), load, meta)
+
+
+def _files(raw: Path) -> Iterator[Path]:
+    for path in sorted(raw.rglob("*"), key=natural_key):
+        if path.is_file() and not is_junk(path.relative_to(raw)):
+            yield path
+
+
+def _images(raw: Path) -> dict[str, Path]:
+    """Film -> file: the original where there is one, else its copy."""
+    films = [path for path in _files(raw) if _NAME.fullmatch(path.stem) and _structure(path) is None]
+    found: dict[str, Path] = {}
+    for path in (path for path in films if path.suffix.lower() == ".img"):
+        _once(found, path)
+    originals = set(found)
+    for path in (path for path in films if path.suffix.lower() == ".png" and path.stem.upper() not in originals):
+        _once(found, path)
+    return {name: found[name] for name in sorted(found, key=natural_key)}
+
+
+def _masks(raw: Path) -> dict[str, dict[str, Path]]:
+    """Structure -> film -> mask."""
+    found: dict[str, dict[str, Path]] = {structure: {} for structure in _STRUCTURES}
+    for path in _files(raw):
+        structure = _structure(path)
+        if structure and path.suffix.lower() in (".gif", ".png") and _NAME.fullmatch(path.stem):
+            _once(found[structure], path)
+    return found
+
+
+def _structure(path: Path) -> str | None:
+    name = path.parent.name.lower().replace("_", " ")
+    return name if name in _STRUCTURES else None
+
+
+def _once(found: dict[str, Path], path: Path) -> None:
+    name = path.stem.upper()
+    if name in found:
+        raise BenchError(f"{path.name} lies there twice", where=path, mend=f"keep one: {found[name]}")
+    found[name] = path
+
+
+def _regions(raw: Path, dataset: str) -> Regions:
+    """The codes of a dataset: the certain overlaps, and those that its masks hold."""
+    masks = _masks(raw)
+    stamps = {
+        structure: tuple((path, path.stat().st_mtime_ns) for path in of.values()) for structure, of in masks.items()
+    }
+    parts = set(_PARTS[dataset])
+    found = {tuple(name for name in overlap if name in parts) for overlap in _overlaps(tuple(stamps.items()))}
+    certain = [overlap for overlap in _CERTAIN if parts.issuperset(overlap)]
+    return Regions.of(_PARTS[dataset], certain, [overlap for overlap in found if len(overlap) > 1])
+
+
+@functools.lru_cache(maxsize=1)
+def _overlaps(stamps: tuple[tuple[str, tuple[tuple[Path, int], ...]], ...]) -> set[Overlap]:
+    """Every overlap that the masks of any film hold; those that cannot be read are reported when they are converted."""
+    from converters.radiograph import read_mask
+
+    by_film: dict[str, dict[str, Path]] = {}
+    for structure, paths in stamps:
+        for path, _ in paths:
+            by_film.setdefault(path.stem.upper(), {})[structure] = path
+    found: set[Overlap] = set()
+    for of in by_film.values():
+        try:
+            masks = {structure: read_mask(path) for structure, path in of.items()}
+            found |= Regions(tuple(masks)).present(masks)
+        except ValueError:  # damaged, or of different sizes
+            continue
+    return found
+
+
+def _clinical(raw: Path) -> dict[str, tuple[Mapping[str, str | float], tuple[Path, ...]]]:
+    """Film -> what is known of it, and the text that says so."""
+    found: dict[str, tuple[Mapping[str, str | float], tuple[Path, ...]]] = {}
+    for path in _files(raw):
+        if _CLINICAL.fullmatch(path.name):
+            for line in read(path).decode("latin-1").splitlines():
+                fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
+                name = fields[0].upper().removesuffix(".IMG") if fields else ""
+                if _NAME.fullmatch(name):
+                    found.setdefault(name, (dict(_facts(name, fields)), (path,)))
+    return found
+
+
+def _facts(name: str, fields: list[str]) -> Iterable[tuple[str, str | float]]:
+    """The columns of the allow-list, where they hold what they should: location and diagnosis are free text."""
+    nodule = name.startswith("JPCLN")
+    age, sex = (*fields, *5 * ("",))[3:5] if nodule else (*fields, *3 * ("",))[1:3]
+    if age.isdecimal() and 0 < int(age) <= _OLDEST:
+        yield "age_years", float(age)
+    if sex.lower() in _SEX:
+        yield "sex", _SEX[sex.lower()]
+    if nodule:
+        _, subtlety, size, *_, kind = (*fields, *8 * ("",))[:8]
+        if subtlety in ("1", "2", "3", "4", "5"):
+            yield "subtlety", float(subtlety)
+        if size.isdecimal() and 0 < int(size) <= 100:
+            yield "nodule_mm", float(size)
+        if kind.lower() in ("malignant", "benign"):
+            yield "nodule_kind", kind.lower()
+
+
+def _load(image: Path, drawn: Mapping[str, Path], regions: Regions) -> Loaded:
+    from converters import radiograph
+
+    film = radiograph.read_copy(image) if image.suffix.lower() == ".png" else radiograph.read_raw(image)
+    if not drawn:
+        told = ("whether high is bright could not be told: there are no masks",) if film.copy else ()
+        return Loaded({"film": flat(film.pixels, (film.spacing, film.spacing))}, None, warnings=(*film.told, *told))
+    masks: dict[str, Mask] = {
+        part: radiograph.onto(radiograph.read_mask(path), film, path) for part, path in drawn.items()
+    }
+    if not radiograph.shows_dark_lungs(film, masks["right lung"], masks["left lung"], image):
+        if not film.copy:
+            raise BenchError("the lungs are brighter than what lies between them: no original film", where=image)
+        film = film.negative()
+    spacing = (film.spacing, film.spacing)
+    label = flat(regions.encode(masks), spacing)
+    return Loaded({"film": flat(film.pixels, spacing)}, label, warnings=film.told)
