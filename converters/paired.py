@@ -58,7 +58,7 @@ def roots(raw: Path) -> list[Path]:
     Raises:
         BenchError: images lie there without a dataset.json.
     """
-    for found in ([raw], sorted((path for path in raw.glob("*") if not is_junk(path)), key=natural_key)):
+    for found in ([raw], sorted((path for path in raw.glob("*") if not is_junk(Path(path.name))), key=natural_key)):
         there = [root for root in found if (root / DESCRIPTION).is_file()]
         if there:
             return there
