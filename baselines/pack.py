@@ -119,6 +119,8 @@ def _make(folder: Path, made_of: Mapping[str, str], arrays: Arrays) -> None:
         draft.chmod(0o755)
         index = _write(draft / _DATA, made_of, arrays)
         (draft / _INDEX).write_bytes(canonical_json(index))
+        for path in draft.iterdir():  # whatever the umask: nobody else changes what runs share
+            path.chmod(path.stat().st_mode & ~0o022)
         if folder.exists() and _index(folder) is None:
             shutil.rmtree(folder)  # of an older version, or damaged
         try:

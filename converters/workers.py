@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -51,6 +52,8 @@ def each(
 
 def _context(module: str) -> BaseContext:
     """Processes forked from a server that has imported `module`: not from here, where a progress bar holds locks."""
+    # Python starts it with `-c`, which would take a file `signal.py` of the current folder for the library's.
+    os.environ["PYTHONSAFEPATH"] = "1"
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
