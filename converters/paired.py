@@ -106,19 +106,18 @@ def codes(labels: Mapping[str, Codes], where: Path) -> tuple[dict[str, Codes], i
     found = sorted({code for value in kept.values() for code in (value if isinstance(value, tuple) else (value,))})
     if kept.get("background") != 0:
         raise BenchError(f"{where.name}: labels need 'background': 0", where=where, mend="name it so")
-    if found != list(range(len(found))):
+    ignore, after = labels.get(IGNORED), found[-1] + 1
+    if ignore not in (None, after):
         raise BenchError(
-            f"{where.name}: label codes {found} are not consecutive from 0", where=where, mend="number them anew"
-        )
-    if IGNORED not in labels:
-        return kept, None
-    if labels[IGNORED] != len(found):
-        raise BenchError(
-            f"{where.name}: '{IGNORED}' is {labels[IGNORED]}; it must be the highest code, {len(found)}",
+            f"{where.name}: '{IGNORED}' is {ignore}; it must be the highest code, {after}",
             where=where,
             mend="ignore is no structure: give it the code after the last one",
         )
-    return kept, len(found)
+    if found != list(range(after)):
+        raise BenchError(
+            f"{where.name}: label codes {found} are not consecutive from 0", where=where, mend="number them anew"
+        )
+    return kept, None if ignore is None else after
 
 
 def label_info(labels: Mapping[str, Codes]) -> dict[str, LabelInfo]:
