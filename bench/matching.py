@@ -13,6 +13,8 @@ POSTFIXES = ("_seg", "_pred", "_trans")  # what MONAI's SaveImage and its bundle
 _ENDINGS = (".nii.gz", ".nii")
 _SHOWN = 5  # names in a message
 
+Found = dict[str, list[Path]]  # predictions by every name they answer to
+
 
 @dataclasses.dataclass(frozen=True)
 class Match:
@@ -34,12 +36,18 @@ def with_dataset(predictions: Path, dataset: Dataset, cases: Sequence[Case]) -> 
     Raises:
         BenchError: a reference is not dense or not a person's, a case has two predictions, or no file fits a case.
     """
-    found = _answering(predictions)
+    found = answering(predictions)
     matches = tuple(
-        Match(case.id, case.subject, _group(case), _reference(dataset, case), _prediction(case.id, _names(case), found))
+        Match(
+            case.id,
+            case.subject,
+            _group(case),
+            _reference(dataset, case),
+            prediction_of(case.id, names_of(case), found),
+        )
         for case in cases
     )
-    return matches, _left_over(predictions, found, matches)
+    return matches, left_over(predictions, found, {match.case: match.prediction for match in matches})
 
 
 def of_folders(predictions: Path, references: Path) -> tuple[tuple[Match, ...], list[str]]:
@@ -48,12 +56,12 @@ def of_folders(predictions: Path, references: Path) -> tuple[tuple[Match, ...], 
     Raises:
         BenchError: a name stands for two files, or no name is in both folders.
     """
-    found = _answering(predictions)
+    found = answering(predictions)
     matches = tuple(
-        Match(name, name, None, path, _prediction(name, (name,), found))
+        Match(name, name, None, path, prediction_of(name, (name,), found))
         for name, path in label_files(references).items()
     )
-    return matches, _left_over(predictions, found, matches)
+    return matches, left_over(predictions, found, {match.case: match.prediction for match in matches})
 
 
 def label_files(folder: Path) -> Mapping[str, Path]:
@@ -83,7 +91,7 @@ def nifti_files(folder: Path) -> list[Path]:
     return sorted(path for path in shown if stem(path) != path.name)
 
 
-def _answering(folder: Path) -> Mapping[str, list[Path]]:
+def answering(folder: Path) -> Found:
     """The predictions of a folder by every name they answer to."""
     found: dict[str, list[Path]] = defaultdict(list)
     for name, path in label_files(folder).items():
@@ -124,14 +132,20 @@ def _reference(dataset: Dataset, case: Case) -> Path:
     return dataset.path(label.file)
 
 
-def _names(case: Case) -> tuple[str, ...]:
+def names_of(case: Case) -> tuple[str, ...]:
+    """What a case answers to."""
     # Other toolkits name a prediction after the image they read: patient001_frame01.nii.gz, patient001-ed_0000.nii.gz.
     images = [case.sources[0].path] if case.sources else []
     images += [image.file for image in case.images.values()]
     return (case.id, case.native_id, *(stem(Path(image)) for image in images))
 
 
-def _prediction(case: str, names: Sequence[str], found: Mapping[str, Sequence[Path]]) -> Path | None:
+def prediction_of(case: str, names: Sequence[str], found: Found) -> Path | None:
+    """The one file that answers to a name of the case, or None.
+
+    Raises:
+        BenchError: there are two.
+    """
     paths = list(dict.fromkeys(path for name in names for path in found.get(name, ())))
     if len(paths) > 1:
         told = " and ".join("/".join(path.parts[-2:]) for path in paths)
@@ -144,22 +158,28 @@ def _group(case: Case) -> str | None:
     return None if group is None else str(group)
 
 
-def _left_over(folder: Path, found: Mapping[str, Sequence[Path]], matches: Sequence[Match]) -> list[str]:
-    """What to tell about predictions of cases that nobody asked for."""
-    if not matches:
+def left_over(folder: Path, found: Found, chosen: Mapping[str, Path | None]) -> list[str]:
+    """What to tell about predictions of cases that nobody asked for; `chosen`: those of the cases asked for.
+
+    Raises:
+        BenchError: no case is asked for, no file fits a case, or one file fits two.
+    """
+    if not chosen:
         raise BenchError("there is no case to score", mend="give a split, or a folder, that holds some")
     files = list(dict.fromkeys(path for paths in found.values() for path in paths))
-    used = [match.prediction for match in matches if match.prediction is not None]
+    used = [path for path in chosen.values() if path is not None]
     if not used:
         raise BenchError(
-            f"none of the {len(files)} NIfTI files here is named after one of the {len(matches)} cases to score",
+            f"none of the {len(files)} NIfTI files here is named after one of the {len(chosen)} cases to score",
             where=folder,
-            mend=_how_to(folder, matches[0].case),
+            mend=_how_to(folder, next(iter(chosen))),
         )
     if twice := sorted(path.name for path, n in Counter(used).items() if n > 1):
         raise BenchError(f"{_some(twice)} fits two cases", where=folder, mend="name predictions by case id")
     rest = sorted("/".join(path.relative_to(folder).parts) for path in files if path not in used)
-    return [f"{len(rest)} of {len(files)} predictions belong to no case that is scored: {_some(rest)}"] if rest else []
+    return (
+        [f"{len(rest)} of {len(files)} predictions belong to no case that is asked for: {_some(rest)}"] if rest else []
+    )
 
 
 def _how_to(folder: Path, case: str) -> str:

@@ -139,6 +139,21 @@ def prediction_digests(matches: Iterable[Match]) -> dict[str, str]:
 
 
 def _pair(reference: Volume, prediction: Volume, structures: Structures) -> surface.Pair:
+    prediction = aligned(reference, prediction)
+    pair = surface.pair(reference.array, prediction.array, reference.spacing)
+    known = {code for label in structures.labels for code in structures.codes(label)}
+    if strange := sorted(set(pair.prediction_codes) - known):
+        counts = ", ".join(f"{code} in {int(pair.counts[:, code].sum())} voxels" for code in strange)
+        raise BenchError(f"values that are no labels here: {counts}; the labels are {sorted(known)}")
+    return pair
+
+
+def aligned(reference: Volume, prediction: Volume) -> Volume:
+    """The prediction on the grid of the reference, its axes flipped and swapped if they have to be.
+
+    Raises:
+        BenchError: it has another shape, or lies elsewhere.
+    """
     if not reference.same_grid(prediction):
         # The same voxels may lie in another order: a foreign tool wrote the orientation of the scanner.
         prediction = _turned(prediction, reference)
@@ -146,12 +161,7 @@ def _pair(reference: Volume, prediction: Volume, structures: Structures) -> surf
         raise BenchError(f"shape {prediction.shape} for a reference of {reference.shape}")
     if not reference.same_grid(prediction):
         raise BenchError(f"its affine puts a corner {reference.distance(prediction):.2f} mm from the reference's")
-    pair = surface.pair(reference.array, prediction.array, reference.spacing)
-    known = {code for label in structures.labels for code in structures.codes(label)}
-    if strange := sorted(set(pair.prediction_codes) - known):
-        counts = ", ".join(f"{code} in {int(pair.counts[:, code].sum())} voxels" for code in strange)
-        raise BenchError(f"values that are no labels here: {counts}; the labels are {sorted(known)}")
-    return pair
+    return prediction
 
 
 def _turned(prediction: Volume, reference: Volume) -> Volume:

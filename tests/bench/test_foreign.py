@@ -243,7 +243,7 @@ def test_anatomy_mirrored_in_place_is_scored_where_it_lies_and_loses(scored, pre
 def test_an_extra_case_is_told_and_changes_nothing(scored, predictions, cases):
     shutil.copy(predictions / f"{cases[0].id}.nii.gz", predictions / "s77-ed.nii.gz")
     code, err, scores, record = scored()
-    assert code == 0 and "1 of 5 predictions belong to no case that is scored: s77-ed.nii.gz" in err
+    assert code == 0 and "1 of 5 predictions belong to no case that is asked for: s77-ed.nii.gz" in err
     assert len(scores) == 12 and "prediction:s77-ed" not in record.digests
 
 

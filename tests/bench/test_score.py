@@ -168,7 +168,7 @@ def test_files_of_no_case_are_told_and_other_files_are_no_business_of_ours(predi
     (predictions / "plans.json").write_text("{}")
     (predictions / "._s00-ed.nii.gz").write_bytes(b"")
     scores, problems = scored(predictions, hearts)
-    assert problems == ["1 of 5 predictions belong to no case that is scored: s77-ed.nii.gz"]
+    assert problems == ["1 of 5 predictions belong to no case that is asked for: s77-ed.nii.gz"]
     assert len(scores) == 12
 
 
