@@ -109,6 +109,7 @@ def test_a_method_may_lie_anywhere_when_its_file_is_named(bench, tmp_path):
     assert json.loads(done.out)["parameters"] > 0
 
 
+@pytest.mark.fault(84)
 def test_a_method_in_the_current_folder_is_not_picked_up(bench, tmp_path, monkeypatch):
     (tmp_path / "focal.py").write_text(blocks()["baselines/methods/focal.py"], encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -72,6 +72,7 @@ def make_one(root, queue):
     queue.put(float(packed(root, MADE_OF, arrays)["a"].sum()))
 
 
+@pytest.mark.fault(87)
 def test_many_processes_may_make_one_pack_at_once(tmp_path):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
@@ -85,6 +86,7 @@ def test_many_processes_may_make_one_pack_at_once(tmp_path):
     assert [path.name[0] for path in tmp_path.iterdir()] != ["."] and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.fault(53, 87)
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_how_to_go_on(tmp_path):
     tmp_path.chmod(0o555)

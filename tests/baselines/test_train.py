@@ -168,6 +168,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(partly, small, tmp_pa
     assert weights(tmp_path / "a") == whole
 
 
+@pytest.mark.fault(83)
 def test_a_checkpoint_with_code_in_it_does_not_run(partly, small, tmp_path):
     class Evil:
         def __reduce__(self):

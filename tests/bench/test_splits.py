@@ -133,6 +133,7 @@ def test_the_organisers_test_cases_stay_the_test_side(dataset_of):
     assert len(split.train) + len(split.val) == 8
 
 
+@pytest.mark.fault(55)
 def test_copies_of_one_subject_stay_on_one_side(dataset_of):
     dataset = dataset_of(10)
     for a in dataset.subjects[1:]:
@@ -166,6 +167,7 @@ def test_an_unknown_split_names_the_nearest(dataset_of):
         splits.resolve(dataset, "defalt")
 
 
+@pytest.mark.fault(56)
 def test_a_split_of_other_content_is_refused_with_both_hashes(dataset_of):
     old = splits.freeze_default(dataset_of(6))
     grown = dataset_of(8)
@@ -174,6 +176,7 @@ def test_a_split_of_other_content_is_refused_with_both_hashes(dataset_of):
     assert grown.file.bench.content_sha256[:12] in str(error.value)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("side", ["val", "test"])
 def test_a_subject_on_two_sides_is_refused_by_name(dataset_of, side):
     dataset = dataset_of(10)

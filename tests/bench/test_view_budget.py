@@ -10,6 +10,7 @@ from converters.dataset import IGNORE
 from converters.sources import acdc
 
 
+@pytest.mark.fault(57)
 def test_a_share_that_rounds_to_nobody_is_told_with_the_real_share(tmp_path):
     dataset = tiny_dataset(tmp_path / "tiny", 5)
     split = splits.freeze_default(dataset)

@@ -78,6 +78,7 @@ def test_the_organisers_test_patients_are_held_out_with_and_without_labels(tmp_p
     assert check(dataset.root) == []
 
 
+@pytest.mark.fault(81)
 def test_only_the_group_is_taken_from_info_cfg(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw", (1,))
     config = frame(raw, 1).parent / "Info.cfg"

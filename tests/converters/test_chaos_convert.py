@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pydicom
+import pytest
 from chaos_tree import T2
 
 from converters.check import check
@@ -24,6 +25,7 @@ def test_three_datasets_come_out_of_one_tree(chaos_raw: Path, tmp_path: Path) ->
     assert [p.stem for p in (tmp_path / "out/phantom-chaos-ct/cases").iterdir()] == ["ct-2"]
 
 
+@pytest.mark.fault(2)
 def test_a_broken_case_is_reported_and_the_others_convert(chaos_raw: Path, tmp_path: Path) -> None:
     image = sorted((chaos_raw / T2 / "DICOM_anon").iterdir())[3]
     image.write_bytes(image.read_bytes()[:-99])
@@ -33,6 +35,7 @@ def test_a_broken_case_is_reported_and_the_others_convert(chaos_raw: Path, tmp_p
     assert not [p for p in t2.root.rglob("*") if "mr-1" in p.name]
 
 
+@pytest.mark.fault(81)
 def test_planted_identities_reach_no_output(chaos_raw: Path, tmp_path: Path) -> None:
     def plant(path: Path) -> None:
         dataset = pydicom.dcmread(path)

@@ -11,6 +11,7 @@ from chaos_tree import CT, T1, T2, labels_of, load, place, redraw, reverse
 from converters.errors import BenchError
 
 
+@pytest.mark.fault(26)
 def test_a_grey_outside_every_range_is_refused_with_count_and_file(chaos_raw: Path) -> None:
     path = labels_of(chaos_raw, T1)[5]
 
@@ -40,12 +41,14 @@ def test_ct_labels_saved_again_in_8_bits_mean_the_same(chaos_raw: Path) -> None:
     assert clean is not None and loaded is not None and np.array_equal(clean.array, loaded.array)
 
 
+@pytest.mark.fault(28)
 def test_image_and_label_of_different_size_are_refused(chaos_raw: Path) -> None:
     redraw(labels_of(chaos_raw, T2)[3], lambda grey: grey[:, 1:])
     with pytest.raises(BenchError, match=r"the label has .* pixels, the image"):
         load(chaos_raw, "chaos-mr-t2", "mr-1")
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(
     ("study", "dataset", "told"),
     [(CT, "chaos-ct", "inside the liver label the mean is"), (T1, "chaos-mr-t1", "liver lies below the")],
@@ -56,6 +59,7 @@ def test_labels_in_reversed_order_are_refused(chaos_raw: Path, study: str, datas
         load(chaos_raw, dataset, "ct-2" if study == CT else "mr-1")
 
 
+@pytest.mark.fault(29)
 def test_mirrored_labels_are_refused(chaos_raw: Path) -> None:
     for path in labels_of(chaos_raw, T2):
         redraw(path, lambda grey: grey[:, ::-1])
@@ -63,6 +67,7 @@ def test_mirrored_labels_are_refused(chaos_raw: Path) -> None:
         load(chaos_raw, "chaos-mr-t2", "mr-1")
 
 
+@pytest.mark.fault(29)
 def test_labels_outside_the_body_and_empty_labels_are_refused(chaos_raw: Path) -> None:
     def corner(grey: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         moved = np.zeros_like(grey)
@@ -79,6 +84,7 @@ def test_labels_outside_the_body_and_empty_labels_are_refused(chaos_raw: Path) -
         load(chaos_raw, "chaos-ct", "ct-2")
 
 
+@pytest.mark.fault(15)
 def test_the_real_ct_case_is_right(shared_data: Path) -> None:
     loaded = load(shared_data / "chaos", "chaos-ct", "ct-3")
     image, label = loaded.images["ct"], loaded.label
@@ -92,6 +98,7 @@ def test_the_real_ct_case_is_right(shared_data: Path) -> None:
     assert any("SliceThickness says 3.2 mm; the positions step 6 mm" in told for told in loaded.warnings)
 
 
+@pytest.mark.fault(29)
 def test_the_real_ct_case_paired_as_the_stacks_come_is_refused(shared_data: Path, tmp_path: Path) -> None:
     shutil.copytree(shared_data / "chaos/Train_Sets/CT/3", tmp_path / "CT/3")
     reverse(labels_of(tmp_path, "CT/3"))

@@ -186,6 +186,7 @@ def test_a_sound_dataset_has_no_problem(dataset: Dataset) -> None:
     assert check(dataset.root) == []
 
 
+@pytest.mark.fault(46, 47, 48, 49, 51, 54, 56)
 @pytest.mark.parametrize(("spoil", "told"), PROBLEMS.values(), ids=PROBLEMS)
 def test_a_problem_is_told_in_a_sentence(dataset: Dataset, spoil: Callable[[Path], object], told: str) -> None:
     spoil(dataset.root)
@@ -194,6 +195,7 @@ def test_a_problem_is_told_in_a_sentence(dataset: Dataset, spoil: Callable[[Path
         raise BenchError(found)
 
 
+@pytest.mark.fault(46, 48)
 def test_all_problems_are_told_at_once(dataset: Dataset) -> None:
     for name in ("a missing image", "numTraining", "an orphan label", "a subject on two sides", "label value outside"):
         PROBLEMS[name][0](dataset.root)
@@ -225,6 +227,7 @@ def with_card(dataset: Dataset, **changes: object) -> Dataset:
     return made
 
 
+@pytest.mark.fault(55)
 def test_the_same_voxels_under_two_ids_are_a_problem_unless_declared(dataset: Dataset) -> None:
     (dataset.root / "splits" / "default.json").unlink()
     made = twins(dataset)
@@ -259,6 +262,7 @@ def test_a_view_is_checked_with_the_images_of_its_dataset(dataset: Dataset, tmp_
     assert check(out) == ["the dataset 'tiny' that this view was made from is gone"]
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize(
     "name", ["../../etc/x", "a/b", "CON", ".hidden", "x" * 300, "é", "", "-a", "a.b", "nul", "a\n"]
 )
@@ -267,6 +271,7 @@ def test_what_could_leave_the_folder_is_no_id(name: str) -> None:
         safe_id(name)
 
 
+@pytest.mark.fault(47)
 def test_checking_writes_nothing(dataset: Dataset) -> None:
     before = {path: path.stat().st_mtime_ns for path in dataset.root.rglob("*")}
     (dataset.root / LABEL).write_bytes(b"")

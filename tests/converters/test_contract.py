@@ -54,6 +54,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 # geometry
 
 
+@pytest.mark.fault(29)
 def test_every_voxel_lies_where_it_was_drawn(world: World) -> None:
     for folder in world.folders:
         for case, part, _, image in folder.parts():
@@ -73,6 +74,7 @@ def test_every_file_has_a_truth_and_every_truth_a_file(world: World) -> None:
     assert all(len({probe.value for probe in asked}) > 1 for asked in world.truth.values())
 
 
+@pytest.mark.fault(29)
 def test_a_mirrored_axis_would_be_seen(world: World) -> None:
     """The made-up anatomy has no symmetry, so the first test can fail."""
     for folder in world.folders:
@@ -201,6 +203,7 @@ def test_source_files_are_named_below_the_raw_folder_with_their_digests(world: W
 # names and description
 
 
+@pytest.mark.fault(49)
 def test_ids_are_names_that_any_system_takes(world: World) -> None:
     for folder in world.folders:
         ids = [case["id"] for case in folder.cases]
@@ -394,6 +397,7 @@ def test_two_workers_write_the_same_bytes(world: World, tmp_path: Path) -> None:
     assert contents(tmp_path / "data") == contents(world.out)
 
 
+@pytest.mark.fault(4)
 def test_what_systems_leave_behind_changes_nothing(world: World, tmp_path: Path) -> None:
     raw = world.copy(tmp_path / "raw")
     for folder in [path for path in (raw, *raw.rglob("*")) if path.is_dir()]:
@@ -406,12 +410,14 @@ def test_what_systems_leave_behind_changes_nothing(world: World, tmp_path: Path)
     assert contents(tmp_path / "data") == contents(world.out)
 
 
+@pytest.mark.fault(52)
 def test_a_path_of_other_letters_and_blanks_changes_no_byte(world: World, tmp_path: Path) -> None:
     raw = world.copy(tmp_path / "Zwölf Größen — 心臓 (1)")
     assert world.convert(raw, tmp_path / "é ü 出力 [x]") == 0
     assert contents(tmp_path / "é ü 出力 [x]") == contents(world.out)
 
 
+@pytest.mark.fault(52)
 def test_a_path_of_more_than_200_letters_changes_no_byte(world: World, tmp_path: Path) -> None:
     raw = world.copy(tmp_path / ("r" * 120) / ("w" * 120))
     out = tmp_path / ("o" * 130) / ("t" * 130)
@@ -419,6 +425,7 @@ def test_a_path_of_more_than_200_letters_changes_no_byte(world: World, tmp_path:
     assert contents(out) == contents(world.out)
 
 
+@pytest.mark.fault(53)
 def test_the_raw_folder_is_only_read(world: World, tmp_path: Path) -> None:
     raw = world.copy(tmp_path / "raw")
     for path in (raw, *raw.rglob("*")):
@@ -429,6 +436,7 @@ def test_the_raw_folder_is_only_read(world: World, tmp_path: Path) -> None:
     assert contents(tmp_path / "data") == contents(world.out)
 
 
+@pytest.mark.fault(86)
 def test_language_clock_umask_and_hash_seed_change_no_byte(world: World, tmp_path: Path) -> None:
     strange = {"LC_ALL": "C", "LANG": "de_DE.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711"}
     code = "import os, sys; os.umask(0o077); from bench.cli import main; main(sys.argv[1:])"

@@ -53,6 +53,7 @@ def test_a_second_conversion_rewrites_no_file(tmp_path: Path) -> None:
     assert state(tmp_path / "data") == before
 
 
+@pytest.mark.fault(52)
 def test_workers_and_folders_do_not_change_a_byte(tmp_path: Path) -> None:
     here = acdc_tree(tmp_path / "raw")
     there = acdc_tree(tmp_path / "ein anderer Ordner für Rohdaten" / ("x" * 200))
@@ -77,6 +78,7 @@ def test_a_converted_folder_is_clean_and_holds_what_the_source_holds(tmp_path: P
     assert np.allclose(image.affine, source.affine)
 
 
+@pytest.mark.fault(4)
 def test_junk_is_listed_and_changes_nothing(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw")
     convert("acdc", raw, tmp_path / "clean")
@@ -136,6 +138,7 @@ CASE_FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.fault(31, 35, 41, 42, 43)
 @pytest.mark.parametrize(("what", "spoil", "told"), CASE_FAULTS.values(), ids=CASE_FAULTS)
 def test_a_broken_case_is_named_and_leaves_nothing_and_the_others_convert(
     tmp_path: Path, what: str, spoil: Callable[[Path], None], told: str
@@ -156,6 +159,7 @@ def test_a_broken_case_is_named_and_leaves_nothing_and_the_others_convert(
     assert "patient001-ed" in Dataset.load(report.root).file.bench.warnings[0]
 
 
+@pytest.mark.fault(43)
 def test_a_label_off_by_rounding_is_accepted(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw")
     changed_label(lambda a: a, moved(1e-5))(frame(raw, 1, "_gt"))
@@ -212,6 +216,7 @@ def test_a_damaged_output_is_written_again(tmp_path: Path) -> None:
     assert contents(root) == before
 
 
+@pytest.mark.fault(55)
 def test_the_same_voxels_under_two_ids_are_refused(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw", (1, 2, 3))
     frame(raw, 3).write_bytes(frame(raw, 1).read_bytes())
@@ -234,6 +239,7 @@ def test_copies_that_the_collection_is_known_to_hold_are_kept_and_declared(tmp_p
     assert check(report.root) == []
 
 
+@pytest.mark.fault(50)
 def test_two_layouts_at_once_give_an_id_clash(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw")
     acdc_tree(raw / "copy")
@@ -289,6 +295,7 @@ def test_an_unknown_source_and_an_empty_folder_are_errors(tmp_path: Path, source
         convert(source, tmp_path / folder, tmp_path / "data")
 
 
+@pytest.mark.fault(53)
 def test_the_raw_folder_is_only_read(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw")
     before = state(raw)

@@ -43,6 +43,7 @@ def test_an_oblique_series_lies_where_simpleitk_puts_it(tmp_path: Path) -> None:
     assert np.array_equal(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), series.volume.array)
 
 
+@pytest.mark.fault(4)
 def test_junk_is_skipped_and_listed(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     junk = [tmp_path / name for name in (".DS_Store", "DICOMDIR", "Thumbs.db", "._i0000.dcm", "notes.txt")]
@@ -60,6 +61,7 @@ def test_junk_is_skipped_and_listed(tmp_path: Path) -> None:
     assert series.warnings == ("6 file(s) are no images and were skipped",)
 
 
+@pytest.mark.fault(5)
 def test_a_missing_middle_slice_is_a_gap_and_never_a_wider_spacing(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     del paths[2]
@@ -71,6 +73,7 @@ def test_a_missing_middle_slice_is_a_gap_and_never_a_wider_spacing(tmp_path: Pat
     assert "1 gap(s)" in series.warnings[0]
 
 
+@pytest.mark.fault(7)
 def test_a_copied_file_is_dropped(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     copy = tmp_path / "copy of i0002.dcm"
@@ -80,17 +83,20 @@ def test_a_copied_file_is_dropped(tmp_path: Path) -> None:
     assert series.warnings == ("1 file(s) are copies of others and were dropped",)
 
 
+@pytest.mark.fault(7)
 def test_one_uid_on_two_different_slices_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path, lambda k, d: put(SOPInstanceUID=UID + str(max(k, 1)))(d))
     with pytest.raises(BenchError, match=r"i0000\.dcm and i0001\.dcm carry one SOP instance UID and differ"):
         read_series(paths)
 
 
+@pytest.mark.fault(8)
 def test_two_slices_at_one_place_are_both_named(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"lie where another lies: i0002\.dcm and i0003\.dcm"):
         read_series(write_series(tmp_path, only(3, move(z=-5))))
 
 
+@pytest.mark.fault(9)
 def test_two_series_are_listed_without_their_uids_and_one_can_be_picked(tmp_path: Path) -> None:
     def second(k: int, dataset: pydicom.Dataset) -> None:
         dataset.SeriesInstanceUID = UID + "8"
@@ -116,18 +122,21 @@ def test_a_series_uid_per_file_says_nothing_and_positions_decide(tmp_path: Path)
     assert np.array_equal(read_series(paths).volume.array, CLEAN)
 
 
+@pytest.mark.fault(10)
 def test_two_patients_under_one_series_are_refused_unnamed(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"two patients in one series: i0004\.dcm") as error:
         read_series(write_series(tmp_path, only(4, put(PatientID="DOE-77"))))
     assert "DOE" not in str(error.value) and "P1" not in str(error.value)
 
 
+@pytest.mark.fault(11)
 def test_spacing_uneven_by_more_than_a_percent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"uneven spacing: 4.9 to 5.1 mm"):
         read_series(write_series(tmp_path / "a", only(3, move(z=0.1))))
     assert read_series(write_series(tmp_path / "b", only(3, move(z=0.02)))).volume.spacing[2] == 5.0
 
 
+@pytest.mark.fault(12)
 def test_gantry_tilt_is_refused_with_its_angle(tmp_path: Path) -> None:
     shift = SPACING[2] * np.tan(np.radians(12))
     with pytest.raises(BenchError, match=r"sheared by 12\.0 degrees"):
@@ -139,6 +148,7 @@ def test_a_slice_shifted_aside_is_refused(tmp_path: Path) -> None:
         read_series(write_series(tmp_path, only(3, move(x=2))))
 
 
+@pytest.mark.fault(13)
 def test_a_slice_of_another_orientation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"i0001.dcm: orientation differs .* 90.0 degrees off"):
         read_series(write_series(tmp_path, only(1, put(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]))))
@@ -150,6 +160,7 @@ def test_an_orientation_that_is_no_rotation_is_refused(tmp_path: Path, cosines: 
         read_series(write_series(tmp_path, lambda _, d: put(ImageOrientationPatient=cosines)(d)))
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("keyword", "tag"),
     [
@@ -170,12 +181,14 @@ def test_a_pixel_spacing_that_is_none_is_refused(tmp_path: Path, spacing: list[f
         read_series(write_series(tmp_path, lambda _, d: put(PixelSpacing=spacing)(d)))
 
 
+@pytest.mark.fault(15)
 def test_spacing_comes_from_positions_and_the_thickness_is_noted(tmp_path: Path) -> None:
     series = read_series(write_series(tmp_path, lambda _, d: put(SliceThickness=8)(d)))
     assert series.volume.spacing == (0.5, 0.8, 5.0)
     assert series.warnings == ("SliceThickness says 8 mm; the positions step 5 mm, which counts",)
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("kind", ["absent", "reversed"])
 def test_the_instance_number_plays_no_part(tmp_path: Path, kind: str) -> None:
     change = drop("InstanceNumber") if kind == "absent" else lambda k, d: put(InstanceNumber=SLICES - k)(d)
@@ -184,6 +197,7 @@ def test_the_instance_number_plays_no_part(tmp_path: Path, kind: str) -> None:
     assert series.files[0].name == "i0000.dcm"
 
 
+@pytest.mark.fault(17)
 def test_a_slice_of_another_size_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     position = (ORIGIN[0], ORIGIN[1], ORIGIN[2] + 2 * SPACING[2])

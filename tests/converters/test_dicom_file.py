@@ -27,6 +27,7 @@ from converters.dicom import read_series
 from converters.errors import BenchError, EnvironmentFault
 
 
+@pytest.mark.fault(1, 2)
 @pytest.mark.parametrize("kept", [933, PIXEL_BYTES - 10, 0])
 def test_a_cut_slice_is_refused_with_its_bytes(tmp_path: Path, kept: int) -> None:
     paths = write_series(tmp_path)
@@ -44,6 +45,7 @@ def test_a_header_that_ends_early_is_refused(tmp_path: Path) -> None:
         read_series(paths)
 
 
+@pytest.mark.fault(3)
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     paths[2].write_bytes(b"")
@@ -68,6 +70,7 @@ def test_overlay_bits_above_the_stored_ones_are_cleared(tmp_path: Path) -> None:
     assert np.array_equal(read_series(write_series(tmp_path, change)).volume.array, CLEAN)
 
 
+@pytest.mark.fault(22)
 def test_a_missing_decoder_is_named_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(_: int, dataset: pydicom.Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
@@ -98,6 +101,7 @@ def as_implicit(_: int, dataset: pydicom.Dataset) -> None:
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     "change",
     [lambda _, d: d.compress(RLELossless), as_jpeg2000, as_big_endian, as_implicit],
@@ -107,6 +111,7 @@ def test_every_transfer_syntax_gives_the_same_voxels(tmp_path: Path, change: Cha
     assert np.array_equal(read_series(write_series(tmp_path, change)).volume.array, CLEAN)
 
 
+@pytest.mark.fault(22)
 def test_a_broken_compressed_slice_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path, as_jpeg2000)
     paths[1].write_bytes(paths[1].read_bytes()[:-400])
@@ -114,6 +119,7 @@ def test_a_broken_compressed_slice_is_refused(tmp_path: Path) -> None:
         read_series(paths)
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("meta", [True, False])
 def test_files_without_the_preamble_are_read_with_a_note(tmp_path: Path, meta: bool) -> None:
     paths = write_series(tmp_path, as_implicit)
@@ -126,6 +132,7 @@ def test_files_without_the_preamble_are_read_with_a_note(tmp_path: Path, meta: b
     assert series.warnings == ("files without the DICOM preamble were read all the same",)
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize("size", [65535, 20000])
 def test_an_absurd_size_is_refused_before_anything_is_allocated(tmp_path: Path, size: int) -> None:
     paths = write_series(tmp_path, only(2, put(Rows=size, Columns=size)))
@@ -191,6 +198,7 @@ def test_frames_without_positions_are_refused(tmp_path: Path) -> None:
         read_series(write_series(tmp_path, change, slices=1))
 
 
+@pytest.mark.fault(24)
 def test_any_flipped_byte_of_the_header_ends_in_a_volume_or_a_plain_error(tmp_path: Path) -> None:
     paths = write_series(tmp_path, slices=3)
     clean = paths[1].read_bytes()

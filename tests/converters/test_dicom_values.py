@@ -11,6 +11,7 @@ from converters.dicom import read_series
 from converters.errors import BenchError
 
 
+@pytest.mark.fault(18)
 def test_each_slice_is_rescaled_by_its_own_tags(tmp_path: Path) -> None:
     def change(k: int, dataset: pydicom.Dataset) -> None:
         slope, intercept = (2, -2000) if k % 2 else (1, -1024 - k)
@@ -31,6 +32,7 @@ def test_values_that_are_no_integers_become_float32(tmp_path: Path) -> None:
     assert np.array_equal(array, CLEAN + np.float32(0.25))
 
 
+@pytest.mark.fault(19)
 def test_ct_without_rescale_is_refused_and_mr_is_not(tmp_path: Path) -> None:
     bare = drop("RescaleSlope", "RescaleIntercept")
     with pytest.raises(BenchError, match=r"no RescaleSlope \(0028,1053\)"):
@@ -42,6 +44,7 @@ def test_ct_without_rescale_is_refused_and_mr_is_not(tmp_path: Path) -> None:
     assert np.array_equal(read_series(write_series(tmp_path / "mr", modality="MR")).volume.array, CLEAN + 1024)
 
 
+@pytest.mark.fault(20)
 def test_monochrome1_is_inverted_where_values_have_no_unit(tmp_path: Path) -> None:
     def change(_: int, dataset: pydicom.Dataset) -> None:
         dataset.PhotometricInterpretation = "MONOCHROME1"
@@ -60,6 +63,7 @@ def signed(_: int, dataset: pydicom.Dataset) -> None:
     dataset.PixelData, dataset.RescaleIntercept, dataset.PixelRepresentation = stored.tobytes(), 0, 1
 
 
+@pytest.mark.fault(21)
 def test_a_flipped_sign_is_refused_in_ct(tmp_path: Path) -> None:
     assert np.array_equal(read_series(write_series(tmp_path / "good", signed)).volume.array, CLEAN)
 
@@ -85,6 +89,7 @@ def test_one_fill_value_outside_the_field_of_view_passes_with_a_note(tmp_path: P
     assert series.warnings == ("54 voxels hold a fill value of -2000 HU, 0 others lie outside -1100 to 4000 HU",)
 
 
+@pytest.mark.fault(81, 82)
 def test_no_identity_leaves_the_reader(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -65,6 +65,7 @@ def test_without_a_published_checksum_the_first_one_found_is_kept(site, tmp_path
     assert list(tree(tmp_path)) == ["set.zip.sha256"]
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("tag", ['"one"', ""])
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(site, tmp_path, tag):
     site.tag, site.cut = tag, 300_000
@@ -74,6 +75,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(site, tmp_path, tag
     assert {asked.get("if-range") for asked in site.asked[1:]} == {tag or site.headers_of(0)["Last-Modified"]}
 
 
+@pytest.mark.fault(85)
 def test_an_interrupted_download_goes_on_another_day(site, tmp_path):
     site.cut, site.after = 300_000, lambda one: setattr(one, "cut", 0)
     with pytest.raises(EnvironmentFault, match="ended after 300000 of 1024000 bytes, 1 times"):
@@ -102,6 +104,7 @@ def test_a_server_that_answers_a_range_with_the_whole_file_starts_anew(site, tmp
     assert ranges(site) == [None, "bytes=300000-"]
 
 
+@pytest.mark.fault(85)
 def test_a_file_that_changed_between_two_tries_is_never_stitched(site, tmp_path):
     def change(one):
         one.body, one.tag = bytes(reversed(BODY)), '"two"'
@@ -146,6 +149,7 @@ def test_a_part_of_which_nobody_knows_what_it_is_is_not_gone_on_with(site, tmp_p
     assert ranges(site) == [None]
 
 
+@pytest.mark.fault(80, 85)
 @pytest.mark.parametrize(
     ("site_is", "facts", "said"),
     [
@@ -185,6 +189,7 @@ def test_a_body_without_a_length_is_whole_when_it_has_the_published_size(site, t
     assert get(site, tmp_path, bytes=len(BODY)).path.read_bytes() == BODY
 
 
+@pytest.mark.fault(85)
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(site, tmp_path):
     site.pause, site.ranges = 0.6, False
     with pytest.raises(EnvironmentFault, match="said nothing for too long, 3 times"):
@@ -192,6 +197,7 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(site, tmp_path):
     assert not (tmp_path / "set.zip").exists()
 
 
+@pytest.mark.fault(85)
 def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path):
     site.status, site.headers = [503, 429, 500], {"Retry-After": "0"}
     assert get(site, tmp_path, Patience(tries=4, wait=0)).fetched and len(site.asked) == 4
@@ -201,6 +207,7 @@ def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path
     assert len(site.asked) == 5
 
 
+@pytest.mark.fault(80)
 @pytest.mark.parametrize(
     "place",
     [
@@ -232,12 +239,14 @@ def test_redirects_end(site, tmp_path):
     assert len(site.asked) == 12
 
 
+@pytest.mark.fault(80)
 @pytest.mark.parametrize("url", ["http://example.org/x", "file:///etc/passwd", "https://me:secret@example.org/x", "x"])
 def test_an_address_that_is_not_plain_https_is_not_asked(tmp_path, url):
     with pytest.raises(BenchError, match="which is not https"):
         fetch(Remote(url=url, name="x"), tmp_path, patience=QUICK)
 
 
+@pytest.mark.fault(85)
 def test_no_network_and_a_server_nobody_trusts_are_faults_of_the_machine(site, tmp_path):
     with serving(Site(b"")) as gone:
         pass
@@ -307,6 +316,7 @@ def test_a_collection_is_fetched_and_unpacked_and_then_left_alone(bench, packed,
     assert tree(tmp_path) == before and len(packed.asked) == 2
 
 
+@pytest.mark.fault(85)
 def test_a_file_that_cannot_be_had_does_not_keep_the_others_from_coming(bench, packed, tmp_path):
     packed.status = [404]
     done = bench("download", "chaos", tmp_path / "raw", "--no-unpack")
@@ -327,6 +337,7 @@ def test_a_dry_run_and_a_wrong_name_fetch_nothing(bench, packed, tmp_path):
     assert not tree(tmp_path) and not packed.asked
 
 
+@pytest.mark.fault(85)
 def test_where_somebody_must_sign_the_steps_are_printed_and_nothing_is_done(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(chaos, "ACCESS", Access(page="https://example.org", steps=("Sign.", "Go.")))
     done = bench("download", "chaos", tmp_path / "raw")

@@ -37,6 +37,7 @@ def test_one_bit_files_hold_0_and_1(tmp_path: Path) -> None:
     assert np.array_equal(read_labels([path], {1: (range(1, 2),)}, (8, 6))[..., 0], WANTED == 1)
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("mode", ["RGB", "P"])
 def test_greys_in_another_guise_are_read(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(GREY).convert(mode)
@@ -49,6 +50,7 @@ def test_greys_in_another_guise_are_read(tmp_path: Path, mode: str) -> None:
     assert np.array_equal(read_labels([path], CODES, (8, 6))[..., 0], WANTED)
 
 
+@pytest.mark.fault(26)
 def test_values_outside_the_map_are_counted_and_never_rounded(tmp_path: Path) -> None:
     edges = GREY.copy()
     edges[0, :3], edges[5, 7] = 31, 100
@@ -57,6 +59,7 @@ def test_values_outside_the_map_are_counted_and_never_rounded(tmp_path: Path) ->
         read_labels([path], CODES, (8, 6))
 
 
+@pytest.mark.fault(27, 28)
 @pytest.mark.parametrize(
     ("image", "told"),
     [

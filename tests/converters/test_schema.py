@@ -44,6 +44,7 @@ def test_a_converted_folder_fits_the_schemas_and_a_stranger_does_not(tmp_path: P
     assert list(checks["dataset.schema.json"].iter_errors(top))
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -60,6 +61,7 @@ def test_what_is_no_json_is_told_with_its_line(tmp_path: Path, text: bytes, told
     assert fault.startswith(told)
 
 
+@pytest.mark.fault(46)
 def test_all_faults_of_a_file_are_told_at_once_with_line_and_key(tmp_path: Path) -> None:
     value = {
         "name": "x",

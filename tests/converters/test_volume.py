@@ -122,6 +122,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.fault(31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41)
 @pytest.mark.parametrize(("data", "told"), FAULTS.values(), ids=FAULTS)
 def test_a_damaged_or_ambiguous_file_is_refused_by_name(tmp_path: Path, data: bytes, told: str) -> None:
     path = tmp_path / "image.nii.gz"
@@ -132,6 +133,7 @@ def test_a_damaged_or_ambiguous_file_is_refused_by_name(tmp_path: Path, data: by
     assert error.value.mend
 
 
+@pytest.mark.fault(36)
 def test_a_gzipped_file_named_nii_is_to_be_renamed(tmp_path: Path) -> None:
     path = tmp_path / "image.nii"
     path.write_bytes(GOOD)
@@ -148,6 +150,7 @@ def write_bomb(path: Path, size: tuple[int, int, int]) -> None:
     path.write_bytes(head + member * 160)
 
 
+@pytest.mark.fault(38, 45)
 @pytest.mark.parametrize("size", [(5, 4, 3), (32767, 5000, 32), (32767, 32767, 32767)])
 def test_a_gzip_bomb_and_huge_dims_take_little_memory(tmp_path: Path, size: tuple[int, int, int]) -> None:
     write_bomb(tmp_path / "bomb.nii.gz", size)
@@ -190,6 +193,7 @@ def test_slope_and_intercept_are_applied(tmp_path: Path) -> None:
     assert part.array.dtype == np.float32
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize(("offset", "kept"), [(252, "sform"), (254, "qform")])
 def test_one_code_of_zero_is_legal_and_the_other_form_is_read(tmp_path: Path, offset: int, kept: str) -> None:
     def change(data: bytearray) -> None:
@@ -242,6 +246,7 @@ def test_a_label_stored_as_whole_floats_is_read_as_uint8(tmp_path: Path) -> None
     assert np.array_equal(label.array, array)
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize(
     ("value", "told"), [(0.5, "1 label values are no integers, the first is 0.5"), (-1, "from -1"), (300, "to 300")]
 )
@@ -363,6 +368,7 @@ def test_spacing_is_the_shortest_decimal_of_float32() -> None:
     assert Volume(np.zeros(SHAPE, np.uint8), affine).spacing == (1.31579, 0.7265625, 10.0)
 
 
+@pytest.mark.fault(43)
 def test_two_grids_are_the_same_up_to_rounding() -> None:
     array = np.zeros(SHAPE, np.uint8)
     base = Volume(array, AFFINE)
