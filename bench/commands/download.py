@@ -39,14 +39,16 @@ def command(source: str, folder: Path | None, only: tuple[str, ...], unpack: boo
     if access is None:
         raise BenchError(f"nothing is known here of how to get {source}", mend=f"bench convert {source} RAW data")
     if not access.files:
-        return _by_hand(source, access, as_json)
+        return _signing(source, access, as_json)
     wanted = _wanted(access, only)
     folder = folder or Path("raw", source)
     if dry_run:
         return _would(wanted, folder, as_json)
+    if len(wanted) > 1:
+        say(f"{len(wanted)} files of {source}; --only NAME takes one of them, --dry-run lists them")
     with locked(folder):
         codes = [_get(remote, folder, unpack=unpack, as_json=as_json) for remote in wanted]
-    say("\n".join(("by hand:", f"  {access.page}", *_numbered(access))) if any(codes) else f"then: {access.steps[-1]}")
+    say("\n".join(("by hand:", *_by_hand(access))) if any(codes) else f"then: {access.steps[-1]}")
     return max(codes)
 
 
@@ -93,16 +95,17 @@ def _tell(remote: "Remote", got: "Fetched", into: Path | None, as_json: bool) ->
     click.echo(f"{remote.name}: {got.bytes} bytes, {'fetched' if got.fetched else 'was there'}, {how}{place}")
 
 
-def _by_hand(source: str, access: "Access", as_json: bool) -> int:
+def _signing(source: str, access: "Access", as_json: bool) -> int:
     if as_json:
         print_json({"source": source, "page": access.page, "steps": access.steps})
     else:
-        click.echo("\n".join((access.page, *_numbered(access))))
+        click.echo("\n".join(_by_hand(access)))
     return NOTHING_DONE
 
 
-def _numbered(access: "Access") -> Sequence[str]:
-    return [f"  {number}. {step}" for number, step in enumerate(access.steps, 1)]
+def _by_hand(access: "Access") -> Sequence[str]:
+    steps = [f"  {number}. {step}" for number, step in enumerate(access.steps, 1)]
+    return [access.page, *steps] if access.page else steps
 
 
 def _would(wanted: "Sequence[Remote]", folder: Path, as_json: bool) -> int:

@@ -24,6 +24,7 @@ class Site:
     places: list[str] = field(default_factory=list)  # that the first answers redirect to
     pause: float = 0.0  # seconds in the middle of a body
     forever: bytes = b""  # sent after the body, again and again
+    before: Callable[["Site"], None] = lambda site: None  # what happens to the site when it is asked
     after: Callable[["Site"], None] = lambda site: None  # what happens to the site when an answer is out
     asked: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -47,6 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
         """One answer."""
         site = self.site
         site.asked.append({"path": self.path, **{key.lower(): value for key, value in self.headers.items()}})
+        site.before(site)
         if site.places:
             self.plain(302, {"Location": site.places.pop(0)})
         elif site.status and (status := site.status.pop(0)):

@@ -1,18 +1,22 @@
 """Downloads from servers that break, dawdle, lie and lead astray."""
 
+import dataclasses
 import hashlib
 import io
 import json
 import shutil
 import zipfile
 from collections import namedtuple
+from contextlib import contextmanager
 
 import pytest
 from contents import tree
 from crooked_server import Site, serving
 
+from bench.lock import locked
 from converters.errors import BenchError, EnvironmentFault
 from converters.fetch import Patience, fetch
+from converters.phantoms.acdc import write as write_acdc
 from converters.source import Access, Remote
 from converters.sources import acdc, chaos
 
@@ -66,6 +70,7 @@ def test_without_a_published_checksum_the_first_one_found_is_kept(site, tmp_path
 
 
 @pytest.mark.fault(85)
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("tag", ['"one"', ""])
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(site, tmp_path, tag):
     site.tag, site.cut = tag, 300_000
@@ -87,6 +92,27 @@ def test_an_interrupted_download_goes_on_another_day(site, tmp_path):
     assert ranges(site) == [None, "bytes=300000-", "bytes=300000-"]
 
 
+def test_a_download_that_is_stopped_by_hand_goes_on(site, tmp_path):
+    @contextmanager
+    def bar(*_):
+        def advance(_, size):
+            if site.cut is None and size:
+                site.cut = 0
+                raise KeyboardInterrupt
+
+        yield advance
+
+    remote = Remote(url=f"{site.url}/set.zip", name="set.zip")
+    with pytest.raises(KeyboardInterrupt):
+        fetch(remote, tmp_path, progress=bar, patience=QUICK)
+    there = (tmp_path / "set.zip.part").stat().st_size
+    assert 0 < there < len(BODY) and not (tmp_path / "set.zip").exists()
+    site.cut = None
+    assert get(site, tmp_path, checksum=MD5).path.read_bytes() == BODY
+    assert ranges(site)[1] == f"bytes={there}-"
+
+
+@pytest.mark.fault(85)
 def test_a_server_without_ranges_starts_anew_and_is_given_up_where_it_always_breaks(site, tmp_path):
     site.ranges, site.cut, site.cuts = False, 300_000, 2
     assert get(site, tmp_path, checksum=MD5).path.read_bytes() == BODY
@@ -150,6 +176,7 @@ def test_a_part_of_which_nobody_knows_what_it_is_is_not_gone_on_with(site, tmp_p
 
 
 @pytest.mark.fault(80, 85)
+@pytest.mark.fault(80, 85)
 @pytest.mark.parametrize(
     ("site_is", "facts", "said"),
     [
@@ -198,6 +225,7 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(site, tmp_path):
 
 
 @pytest.mark.fault(85)
+@pytest.mark.fault(85)
 def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path):
     site.status, site.headers = [503, 429, 500], {"Retry-After": "0"}
     assert get(site, tmp_path, Patience(tries=4, wait=0)).fetched and len(site.asked) == 4
@@ -207,6 +235,7 @@ def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path
     assert len(site.asked) == 5
 
 
+@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 @pytest.mark.parametrize(
     "place",
@@ -246,6 +275,7 @@ def test_an_address_that_is_not_plain_https_is_not_asked(tmp_path, url):
         fetch(Remote(url=url, name="x"), tmp_path, patience=QUICK)
 
 
+@pytest.mark.fault(85)
 @pytest.mark.fault(85)
 def test_no_network_and_a_server_nobody_trusts_are_faults_of_the_machine(site, tmp_path):
     with serving(Site(b"")) as gone:
@@ -317,6 +347,7 @@ def test_a_collection_is_fetched_and_unpacked_and_then_left_alone(bench, packed,
 
 
 @pytest.mark.fault(85)
+@pytest.mark.fault(85)
 def test_a_file_that_cannot_be_had_does_not_keep_the_others_from_coming(bench, packed, tmp_path):
     packed.status = [404]
     done = bench("download", "chaos", tmp_path / "raw", "--no-unpack")
@@ -327,6 +358,33 @@ def test_a_file_that_cannot_be_had_does_not_keep_the_others_from_coming(bench, p
     bad = bench("download", "chaos", tmp_path / "bad", "--only", "two.zip", "--json")
     assert bad.code == 3 and "no whole archive" in json.loads(bad.out)["what"]
     assert not (tmp_path / "bad" / "two").exists()
+
+
+@pytest.mark.fault(87)
+def test_two_downloads_into_one_folder_do_not_write_into_one_file(bench, packed, tmp_path):
+    with locked(tmp_path / "raw"):
+        done = bench("download", "chaos", tmp_path / "raw")
+    assert done.code == 4 and "process" in done.err
+    assert not packed.asked and not list((tmp_path / "raw").iterdir())
+
+
+def test_acdc_converts_from_where_it_was_unpacked(bench, site, monkeypatch, tmp_path):
+    write_acdc(tmp_path / "made", 1, 0)
+    parts = {"database": tmp_path / "made", "acdc_scribbles": tmp_path / "made" / "acdc_scribbles"}
+    bodies, files = {}, []
+    for name, base in parts.items():
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            for path in sorted((parts["database"] / name).rglob("*.*")):
+                archive.write(path, path.relative_to(base))
+        bodies[f"/{name}"] = data.getvalue()
+        files.append(Remote(url=f"{site.url}/{name}", name=f"{name}.zip"))
+    monkeypatch.setattr(acdc, "ACCESS", dataclasses.replace(acdc.ACCESS, files=tuple(files)))
+    site.before = lambda one: setattr(one, "body", bodies[one.asked[-1]["path"]])
+    assert bench("download", "acdc", tmp_path / "raw").code == 0
+    done = bench("convert", "acdc", tmp_path / "raw", tmp_path / "data", "--json")
+    assert done.code == 0 and json.loads(done.out.splitlines()[0])["cases"] == 2
+    assert len(list((tmp_path / "data").rglob("annotations/scribble/*.nii.gz"))) == 2
 
 
 def test_a_dry_run_and_a_wrong_name_fetch_nothing(bench, packed, tmp_path):
