@@ -7,6 +7,7 @@ import io
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -22,6 +23,8 @@ from converters.files import DEVICES, is_junk
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
+_ZIP_END = struct.Struct("<4s8xI6x")  # signature, bytes of the directory
+_ZIP_NAME = 512  # bytes that an entry of the directory stays below, on the average
 _AT_ONCE = 1 << 20  # bytes of one read; a tar header that wants more is no header
 _XZ_MEMORY = 1 << 28  # bytes a decoder may ask for; xz -9 wants a quarter of it
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
@@ -85,7 +88,7 @@ def unpack(archive: Path, into: Path, limits: Limits = SUBMISSION) -> int:
         raise BenchError("there is something already", where=into, mend="remove it, or unpack elsewhere")
     draft = into.with_name(f".{into.name[:200]}.d.tmp")
     try:
-        with _opened(archive) as found:
+        with _opened(archive, limits) as found:
             entries = _checked(archive, found, limits)
             _check_room(into, sum(entry.size for entry in entries))
             shutil.rmtree(draft, ignore_errors=True)  # of an unpacking that was killed
@@ -106,6 +109,10 @@ def unpack(archive: Path, into: Path, limits: Limits = SUBMISSION) -> int:
 
 def _broken(archive: Path, told: str) -> BenchError:
     return BenchError(f"no whole archive: {told}", where=archive, mend="get it again from its source")
+
+
+def _refused(fault: str, archive: Path) -> BenchError:
+    return BenchError(fault, where=archive, mend="get it again from its source; nothing was unpacked")
 
 
 def _write(entry: _Entry, path: Path) -> None:
@@ -132,13 +139,24 @@ def _check_room(into: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[Iterator[_Entry]]:
+def _opened(archive: Path, limits: Limits) -> Iterator[Iterator[_Entry]]:
     if not archive.name.lower().endswith(ENDINGS[1:]):
+        if _directory(archive) > _ZIP_NAME * limits.entries:
+            raise _refused(f"more than {limits.entries} entries", archive)
         with zipfile.ZipFile(archive) as box:
             yield (_of_zip(box, entry) for entry in box.infolist())
         return
     with _inflated(archive) as stream, tarfile.open(fileobj=_Sipped(stream), mode="r:") as tar:
         yield (_of_tar(tar, member) for member in tar)
+
+
+def _directory(archive: Path) -> int:
+    """Bytes of a zip's directory, which zipfile would read and keep before anybody can count."""
+    with archive.open("rb") as file:
+        file.seek(max(0, archive.stat().st_size - _ZIP_END.size - (1 << 16)))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    return _ZIP_END.unpack_from(tail, at)[1] if 0 <= at <= len(tail) - _ZIP_END.size else 0
 
 
 def _inflated(archive: Path) -> IO[bytes]:
@@ -218,7 +236,7 @@ def _checked(archive: Path, found: Iterator[_Entry], limits: Limits) -> Sequence
         elif size > most:
             fault = f"{size} bytes when unpacked, from {archive.stat().st_size}: a bomb"
         if fault:
-            raise BenchError(fault, where=archive, mend="get it again from its source; nothing was unpacked")
+            raise _refused(fault, archive)
         if not entry.is_folder:
             files.append(entry)
     return files
