@@ -30,11 +30,11 @@ class Frames:
 
 
 @quiet()
-def read_frames(path: Path) -> Frames:
-    """Every frame of a file, wherever it may lie.
+def read_frames(path: Path, frame: int | None = None) -> Frames:
+    """Every frame of a file, wherever it may lie; or one of them, counted from 0.
 
     Raises:
-        BenchError: the file is no image, damaged, or its frames differ in kind or spacing.
+        BenchError: the file is no image, damaged, its frames differ in kind or spacing, or there is no such frame.
         EnvironmentFault: the pixels are compressed and no decoder is installed.
     """
     nowhere = Dataset()
@@ -49,7 +49,9 @@ def read_frames(path: Path) -> Frames:
     spacings = {required(own, keyword, 2, path) for own in tags} if keyword else set()
     if len(spacings) > 1 or any(min(spacing) <= 0 for spacing in spacings):
         raise BenchError(f"{path.name}: {keyword} is not positive, or differs between frames", where=path)
-    array, notes = filled(slices)
+    if frame is not None and frame >= len(slices):
+        raise BenchError(f"{path.name}: {len(slices)} frames; the image has more", where=path)
+    array, notes = filled(slices if frame is None else slices[frame : frame + 1])
     told = [*notes, *pixel_remarks(slices), *([_DETECTOR] if keyword == "ImagerPixelSpacing" else [])]
     rows, columns = spacings.pop() if spacings else (0.0, 0.0)
     return Frames(array, (columns, rows) if keyword else None, acquisition(tags), tuple(told))

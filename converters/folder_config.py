@@ -4,7 +4,7 @@ What it says is taken literally; what it does not say is never guessed.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -208,7 +208,7 @@ def _place_faults(config: FolderConfig) -> Iterator[Fault]:
         yield ("rgb",), "goes with images, not with [channels]"
     if bool(config.masks) != bool(config.labels):
         yield ("masks" if config.masks else "labels",), "masks and labels go together"
-    if isinstance(config.masks, dict) and len(config.labels) > _MOST:
+    if isinstance(config.masks, dict) and len(config.masks) > _MOST:
         yield ("masks",), f"at most {_MOST} structures have masks of their own"
     if isinstance(config.masks, dict) and config.masks.keys() != config.labels.keys():
         yield ("masks",), f"each structure has one: {', '.join(config.labels)}"
@@ -219,23 +219,22 @@ def _place_faults(config: FolderConfig) -> Iterator[Fault]:
 
 
 def _pattern_faults(config: FolderConfig) -> Iterator[Fault]:
-    places: Mapping[str, tuple[str, ...]] = {
-        **config.places,
-        **config.mask_places,
-        "": (*listed(config.exclude), *listed(config.test)),
-    }
-    for pattern in {pattern for patterns in places.values() for pattern in patterns}:
+    places = {"images": config.places, "masks": config.mask_places}
+    said = [(key, pattern) for key, place in places.items() for patterns in place.values() for pattern in patterns]
+    said += [("exclude", pattern) for pattern in listed(config.exclude)]
+    said += [("test", pattern) for pattern in listed(config.test)]
+    for key, pattern in said:
         if pattern.startswith(("/", "~")) or "\\" in pattern or ".." in pattern.split("/"):
-            yield ("images",), f"'{pattern}' leads out of the folder"
+            yield (key,), f"'{pattern}' leads out of the folder"
         if re.search(r"\*\{stem\}|\{stem\}\*|\{stem\}.*\{stem\}", pattern):
-            yield ("images",), f"'{pattern}': where {{stem}} ends cannot be told"
+            yield (key,), f"'{pattern}': where {{stem}} ends cannot be told"
 
 
 def _value_faults(config: FolderConfig) -> Iterator[Fault]:
     said: dict[tuple[str, ...], tuple[Value, ...]] = {
         ("labels", name): values for name, values in config.values.items()
     }
-    said |= {("background",): of(config.background), ("ignore",): of(config.ignore)}
+    said |= {("background",): config.ground, ("ignore",): of(config.ignore)} if config.labels else {}
     taken: dict[int, tuple[str, ...]] = {}
     for keys, values in said.items():
         if keys[0] == "labels" and not values:

@@ -112,8 +112,10 @@ def _read(path: Path, frame: int | None, config: FolderConfig, options: Options,
         volume = read_itk(path)
         part = Placed(volume.array, volume.affine)
     else:
-        part = _dicom(path, config, options, mask)
-    if frame is not None:
+        part = _dicom_picture(path, frame, config) if config.ndim == 2 else _dicom_series(path, options)
+        if mask:
+            _check_drawn(path, part.warnings)
+    if frame is not None and kind in (*PICTURES, *NIFTI, *ITK):
         if frame >= part.array.shape[2]:
             raise BenchError(f"{path.name}: {part.array.shape[2]} frames; the image has more", where=path)
         part = dataclasses.replace(part, array=part.array[:, :, frame : frame + 1])
@@ -137,26 +139,31 @@ def _picture(path: Path, config: FolderConfig, mask: bool) -> Placed:
     return Placed(array, np.diag([-x, -y, z, 1.0]), placed=False, known=bool(config.spacing_mm), slices=slices)
 
 
-def _dicom(path: Path, config: FolderConfig, options: Options, mask: bool) -> Placed:
-    if config.ndim == 2:
-        from converters.dicom_frames import read_frames
+def _dicom_picture(path: Path, frame: int | None, config: FolderConfig) -> Placed:
+    from converters.dicom_frames import read_frames
 
-        frames = read_frames(path)
-        spacing = frames.spacing or config.spacing_mm or (1.0, 1.0)
-        affine = flat(frames.array[..., 0], (spacing[0], spacing[1])).affine
-        known = bool(frames.spacing or config.spacing_mm)
-        part = Placed(frames.array, affine, False, True, known, (), frames.acquisition, frames.warnings)
-    else:
-        from converters.dicom import read_series
+    frames = read_frames(path, frame)
+    spacing = frames.spacing or config.spacing_mm or (1.0, 1.0)
+    affine = flat(frames.array[..., 0], (spacing[0], spacing[1])).affine
+    known = bool(frames.spacing or config.spacing_mm)
+    return Placed(
+        frames.array, affine, placed=False, known=known, acquisition=frames.acquisition, warnings=frames.warnings
+    )
 
-        series = read_series(files_of(path), series=options.series, allow_gaps=options.allow_gaps)
-        own = len(set(series.files)) == len(series.files)
-        slices = [frame_key(p.stem) if own else str(n + 1) for p, n in zip(series.files, series.frames, strict=True)]
-        volume = series.volume
-        part = Placed(volume.array, volume.affine, True, True, True, tuple(slices), series.acquisition, series.warnings)
-    if mask:
-        _check_drawn(path, part.warnings)
-    return part
+
+def _dicom_series(path: Path, options: Options) -> Placed:
+    from converters.dicom import read_series
+
+    series = read_series(files_of(path), series=options.series, allow_gaps=options.allow_gaps)
+    own = len(set(series.files)) == len(series.files)
+    slices = [frame_key(p.stem) if own else str(n + 1) for p, n in zip(series.files, series.frames, strict=True)]
+    return Placed(
+        series.volume.array,
+        series.volume.affine,
+        slices=tuple(slices),
+        acquisition=series.acquisition,
+        warnings=series.warnings,
+    )
 
 
 def _check_drawn(path: Path, warnings: tuple[str, ...]) -> None:
