@@ -1,4 +1,4 @@
-"""What describes a whole dataset: dataset.json, published splits, README and licence, all from Info and the cases."""
+"""What describes a whole dataset: dataset.json, published splits, licence and data card, from Info and the cases."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from converters.dataset import Case, Dataset, Split
+from converters.datasheet import publish
 from converters.description import FORMAT, Card, DatasetFile
-from converters.files import digest, natural_key, safe_id, write_bytes, write_json
+from converters.files import canonical_json, digest, natural_key, safe_id, write_bytes, write_json
 from converters.source import Info, PublishedSplit
 from converters.written import duplicates
 
@@ -28,10 +29,10 @@ def write(root: Path, info: Info, cases: Iterable[Case], converter: str, left_ou
     )
     card = msgspec.structs.replace(dataset.file.bench, warnings=warnings, content_sha256=dataset.content_sha256())
     dataset = Dataset(root, msgspec.structs.replace(dataset.file, bench=card), dataset.cases)
-    write_bytes(root / "README.md", _readme(dataset).encode())
     write_bytes(root / "LICENSE.txt", _licence(dataset).encode())
     for split in info.splits:
         _write_split(dataset, split)
+    publish(dataset, canonical_json(dataset.file))
     dataset.save()
     return dataset
 
@@ -68,7 +69,8 @@ def _dataset(root: Path, info: Info, cases: tuple[Case, ...], converter: str) ->
 
 def _painted(info: Info) -> tuple[int, ...]:
     """nnU-Net's word for regions: the code that a predicted region is written with, its own before any overlap."""
-    regions = [value for value in info.labels.values() if value != 0]
+    # nnU-Net takes the regions in the order of the file, which is that of their names.
+    regions = [value for _, value in sorted(info.labels.items()) if value != 0]
     if not any(isinstance(value, tuple) for value in regions):
         return ()
     return tuple(value[0] if isinstance(value, tuple) else value for value in regions)
@@ -90,8 +92,11 @@ def _write_split(dataset: Dataset, published: PublishedSplit) -> None:
     """The published split, where all its subjects are there; else none, and none of an earlier content remains."""
     path = dataset.root / "splits" / f"{published.name}.json"
 
+    here = set(dataset.subjects)
+
     def ids(natives: Iterable[str]) -> tuple[str, ...]:
-        return tuple(safe_id(native) for native in natives)
+        found = (safe_id(native) for native in natives)
+        return tuple(one for one in found if one in here or not published.whoever)
 
     split = Split(
         name=published.name,
@@ -109,55 +114,15 @@ def _write_split(dataset: Dataset, published: PublishedSplit) -> None:
         path.unlink(missing_ok=True)
 
 
-def _readme(dataset: Dataset) -> str:
-    file, card, cases = dataset.file, dataset.file.bench, dataset.cases
-    labelled = sum(case.label is not None for case in cases)
-    lines = [
-        f"# {file.name}",
-        "",
-        f"Cases: {len(cases)}, of {len(dataset.subjects)} subjects; with a reference label: {labelled}. Version "
-        f"{card.version}. Written by `bench convert`; `bench check` verifies it. The format is `docs/format.md`.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| source | {card.source.collection}{' ' + card.source.version if card.source.version else ''} |",
-        f"| DOI | {card.source.doi or 'none'} |",
-        f"| licence | {file.licence} |",
-        f"| channels | {', '.join(f'{c.name} ({c.modality})' for c in card.channels)} |",
-        f"| structures | {', '.join(f'{name} = {_codes(value)}' for name, value in file.labels.items())} |",
-        f"| voxels | {_range(case.geometry.shape for case in cases)} |",
-        f"| spacing (mm) | {_range(case.geometry.spacing_mm for case in cases)} |",
-        f"| content | sha256 {card.content_sha256} |",
-        *(
-            f"| annotations | {one.id}: {one.kind}, {one.origin}, `{one.path}/`, 255 = not annotated |"
-            for one in card.annotation_sets
-        ),
-        "",
-        f"Cite: {card.citation}",
-    ]
-    notes = [f"{' and '.join(subjects)} have the same images" for subjects in card.copies] + list(card.warnings)
-    if notes:
-        lines += ["", "To know:", "", *(f"- {note}" for note in notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _codes(value: int | tuple[int, ...]) -> str:
-    return str(value) if isinstance(value, int) else "+".join(map(str, value))
-
-
-def _range(rows: Iterable[Sequence[float]]) -> str:
-    """Smallest to largest value along each axis."""
-    ends = [(min(column), max(column)) for column in zip(*rows, strict=True)]
-    return " x ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in ends)
-
-
 def _licence(dataset: Dataset) -> str:
     card = dataset.file.bench
+    prepared = any(case.preparation for case in dataset.cases)
+    changed = "voxels were changed as `preparation` in cases/ says" if prepared else "no voxel was resampled"
     return (
         f"{dataset.file.licence}\n\n"
         f"The images and labels in this folder are a reformatted copy of: {card.source.collection}\n"
         f"DOI: {card.source.doi or 'none'}\n"
-        "Axes were turned to RAS+, file format and label codes changed; no voxel was resampled.\n"
+        f"Axes were turned to RAS+, file format and label codes changed; {changed}.\n"
         "The licence is that of the collection; it is named above, and its full text stands at the source.\n"
         f"Cite: {card.citation}\n"
     )
