@@ -56,9 +56,16 @@ class Person(NamedTuple):
 
 
 def exams(raw: Path, labels: Path | None) -> There:
-    """Every image in the folder, or up to three folders below; those inside `labels` are none."""
+    """Every image in the folder, or up to three folders below; those inside `labels` are none.
+
+    Raises:
+        BenchError: `labels` holds the raw folder itself.
+    """
+    apart = labels.resolve() if labels else None
+    if apart and raw.resolve().is_relative_to(apart):
+        raise BenchError("the label maps lie among the images", where=labels, mend="move them to a folder of their own")
     found: There = {contrast: {} for contrast in CONTRASTS}
-    for path, match in _images(raw, labels.resolve() if labels else None):
+    for path, match in _images(raw, apart):
         site, person = _SITE_OF[match["site"].lower()], f"IXI{match['person']}"
         name = f"{person}-{site}-{match['scan']}"
         contrast = (match["contrast"] or match["dti"]).upper()

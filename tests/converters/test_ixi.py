@@ -310,6 +310,12 @@ def test_maps_that_name_no_contrast_need_it_declared_where_there_are_several(tmp
     assert not [failure for report in reports.values() for failure in report.failures]
 
 
+def test_label_maps_among_the_images_are_refused(tmp_path: Path) -> None:
+    raw = tree(tmp_path / "raw", T1, 1)
+    with pytest.raises(ValueError, match="the label maps lie among the images"):
+        converted(raw, tmp_path / "data", raw)
+
+
 def fails(tmp_path: Path, change: Callable[[Path], None]) -> str:
     raw = tree(tmp_path / "raw", T1, 2)
     change(raw / "labels" / f"{name(1)}-T1_synthseg.nii.gz")
