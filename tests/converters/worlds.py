@@ -153,11 +153,9 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Every file and folder below: inode, size of a file, time of the last change."""
-    found = {path.relative_to(folder).as_posix(): path.lstat() for path in folder.rglob("*")}
-    return {
-        name: (s.st_ino, s.st_size if Path(folder, name).is_file() else 0, s.st_mtime_ns) for name, s in found.items()
-    }
+    """Every file below the folder: inode, size, time of the last change."""
+    files = {path.relative_to(folder).as_posix(): path.lstat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (found.st_ino, found.st_size, found.st_mtime_ns) for name, found in files.items()}
 
 
 def canonical(value: object) -> bytes:

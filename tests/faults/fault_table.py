@@ -144,7 +144,8 @@ def page() -> str:
     lines = [
         "# What goes wrong, and what comes of it",
         "",
-        "Written by `python tests/faults/fault_table.py` from the marks of the tests; a test fails when it lags. Rows 59 to 79 are about training and tables and stand with their own tests.",
+        "Written by `python tests/faults/fault_table.py` from the marks of the tests; a test fails when it lags. "
+        "Rows 59 to 79 are about training and tables and stand with their own tests.",
         "",
         "Every refusal says what is wrong, where, and how to mend it. Nothing is left of a refused case, what was good "
         "before stays as it is, the other cases are converted, and the exit code is 3, or 4 where the machine lacks "
