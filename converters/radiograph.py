@@ -16,6 +16,7 @@ from converters.pictures import opened
 
 Pixels = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint8]
 
 SIDE, MM = 2048, 358.4  # pixels and length of a film's side
 HIGHEST = 4095  # of 12 bits
@@ -69,7 +70,7 @@ def read_raw(path: Path) -> Film:
             where=path,
             mend=_AGAIN,
         )
-    _check_greys(stored, path)
+    _greys(stored, path)
     told = (f"{above} pixels above 12 bits were clipped to {HIGHEST}",) if above else ()
     return Film(np.uint16(HIGHEST) - np.minimum(stored, np.uint16(HIGHEST)), HIGHEST, False, told)
 
@@ -84,9 +85,9 @@ def read_copy(path: Path) -> Film:
     if pixels.shape[0] != pixels.shape[1]:
         size = " x ".join(map(str, pixels.shape))
         raise BenchError(f"{path.name}: {size} pixels; a film is square", where=path, mend="take an uncropped copy")
-    _check_greys(pixels, path)
+    greys = _greys(pixels, path)
     top = 255 if pixels.dtype == np.uint8 else HIGHEST if pixels.max() <= HIGHEST else (1 << 16) - 1
-    told = f"a {kind} copy with {np.unique(pixels).size} grey levels: depth of the 12-bit film was lost"
+    told = f"a {kind} copy with {greys} grey levels: depth of the 12-bit film was lost"
     return Film(pixels.astype(np.uint16), top, True, (told,))
 
 
@@ -97,9 +98,10 @@ def read_mask(path: Path) -> Mask:
         BenchError: the file is damaged, or holds other values; all are counted and none is rounded.
     """
     pixels, _ = _read(path)
-    values, counts = np.unique(pixels, return_counts=True)
-    if len(values) > 2 or not set(values.tolist()) <= {0, int(values[-1])} <= {0, 1, 255}:
-        greys = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
+    counts = np.bincount(pixels.ravel(order="K"))
+    values = np.flatnonzero(counts).tolist()
+    if len(values) > 2 or not set(values) <= {0, values[-1]} <= {0, 1, 255}:
+        greys = ", ".join(f"{value} ({counts[value]} pixels)" for value in values[:5])
         raise BenchError(
             f"{path.name}: a mask of {len(values)} greys: {greys}{' ...' if len(values) > 5 else ''}",
             where=path,
@@ -108,44 +110,46 @@ def read_mask(path: Path) -> Mask:
     return pixels > 0
 
 
-def onto(mask: Mask, film: Film, path: Path) -> Mask:
-    """The mask on the film's grid: each of its pixels covers a square of whole film pixels, and nothing is lost.
+def onto(label: Codes, film: Film, where: Path) -> Codes:
+    """The label map on the film's grid: each of its pixels covers a square of whole film pixels, and nothing is lost.
 
     Raises:
         BenchError: it does not.
     """
-    factor = film.pixels.shape[0] // mask.shape[0]
-    if tuple(factor * size for size in mask.shape) != film.pixels.shape:
-        sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, film.pixels.shape)]
+    factor = film.pixels.shape[0] // label.shape[0]
+    if tuple(factor * size for size in label.shape) != film.pixels.shape:
+        sizes = [" x ".join(map(str, shape)) for shape in (label.shape, film.pixels.shape)]
         raise BenchError(
-            f"{path.name}: the mask has {sizes[0]} pixels, the film {sizes[1]}, which is no whole multiple",
-            where=path,
+            f"the masks have {sizes[0]} pixels, the film {sizes[1]}, which is no whole multiple",
+            where=where,
             mend="take the original films, or copies of 1024 x 1024 or 2048 x 2048 pixels",
         )
-    return mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    return label.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def shows_dark_lungs(film: Film, right: Mask, left: Mask, where: Path) -> bool:
     """Whether the lungs are darker than what lies between them, as on every film that is displayed as usual.
 
-    Shape: masks on the film's grid. The right lung lies on the left of the picture.
+    Shape: masks of the film's size, or of a whole part of it.
 
     Raises:
-        BenchError: a lung is empty, or the two lie on the wrong sides: the masks are mirrored or mixed.
+        BenchError: a lung is empty, or the right one does not lie on the left of the picture: masks are mirrored or
+            mixed.
     """
-    columns = np.arange(right.shape[0])[:, None]
     if not (right.any() and left.any()):
         raise BenchError("the mask of a lung is empty", where=where, mend=_AGAIN)
-    if (columns * right).sum() / right.sum() >= (columns * left).sum() / left.sum():
+    columns = np.arange(len(right))
+    middle = [float(columns @ mask.sum(axis=1) / mask.sum()) for mask in (right, left)]
+    if middle[0] >= middle[1]:
         raise BenchError(
             "in the masks the right lung lies left of the left lung", where=where, mend=f"they were mirrored: {_AGAIN}"
         )
-    inner, outer = np.where(right, columns, -1).max(axis=0), np.where(left, columns, len(columns)).min(axis=0)
-    rows = right.any(axis=0) & left.any(axis=0)
-    between = (columns > inner) & (columns < outer) & rows
-    if not between.any():
-        return True
-    return bool(film.pixels[right | left].mean() < film.pixels[between].mean())
+    factor = len(film.pixels) // len(right)
+    pixels = film.pixels[::factor, ::factor]
+    inner = np.where(right, columns[:, None], -1).max(axis=0)
+    outer = np.where(left, columns[:, None], len(columns)).min(axis=0)
+    between = (columns[:, None] > inner) & (columns[:, None] < outer) & right.any(axis=0) & left.any(axis=0)
+    return not between.any() or bool(pixels[right | left].mean() < pixels[between].mean())
 
 
 def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
@@ -163,7 +167,9 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
     return (pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint8)).T, told
 
 
-def _check_greys(pixels: npt.NDArray[Any], path: Path) -> None:
+def _greys(pixels: npt.NDArray[Any], path: Path) -> int:
+    """How many different values there are: enough, or it is refused."""
     different = int(np.count_nonzero(np.bincount(pixels.ravel(order="K"))))
     if different < _GREYS:
         raise BenchError(f"{path.name}: {different} different values; this is no radiograph", where=path, mend=_AGAIN)
+    return different

@@ -4,6 +4,7 @@ Coordinates in mm from the top left corner of the film: u to the person's left, 
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ class _Shape:
     degrees: float = 0.0
 
 
+_DELINEATED = ("heart", "left lung", "right lung", "left clavicle", "right clavicle")
 _SHAPES = {
     "trunk": _Shape((178, 250), (162, 240)),
     "mediastinum": _Shape((176, 150), (32, 160)),
@@ -60,24 +62,19 @@ def chest(key: tuple[int, str], *, joined: bool = False) -> Chest:
     """
     rng = generator(key[0], "chest", key[1])
     size, place = float(rng.uniform(0.95, 1.04)), rng.normal(0, 4, 2)
-    fine = _distances(_grid(DRAWN), size, place)
-    masks = _masks(fine, joined)
-    film = _film(rng, _distances(_grid(_COARSE), size, place), key[1].startswith("JPCLN"))
+    masks = _masks(_distances(_DELINEATED, DRAWN, size, place), joined)
+    film = _film(rng, _distances(_SHAPES, _COARSE, size, place), key[1].startswith("JPCLN"))
     return Chest(film, masks)
 
 
-def _grid(side: int) -> tuple[Field, Field]:
-    """Coordinates of pixel centres in mm; a (side, 1) and a (1, side) array."""
-    centres = ((np.arange(side) + 0.5) * MM / side).astype(np.float32)
-    return centres[:, None], centres[None, :]
-
-
-def _distances(points: tuple[Field, Field], size: float, place: npt.NDArray[np.float64]) -> dict[str, Field]:
-    """Distance to the edge of each shape in mm, negative inside."""
-    u, v = ((axis - np.float32(MM / 2 + d)) / np.float32(size) for axis, d in zip(points, place, strict=True))
+def _distances(names: Iterable[str], side: int, size: float, place: npt.NDArray[np.float64]) -> dict[str, Field]:
+    """Distance to the edge of each shape in mm, negative inside; of `side` x `side` pixels."""
+    centres = ((np.arange(side) + 0.5) * MM / side - MM / 2).astype(np.float32)
+    u, v = ((centres - np.float32(d)) / np.float32(size) + np.float32(MM / 2) for d in place)
     found = {}
-    for name, shape in _SHAPES.items():
-        offsets = turned(u + np.float32(MM / 2 - shape.centre[0]), v + np.float32(MM / 2 - shape.centre[1]), 0)
+    for name in names:
+        shape = _SHAPES[name]
+        offsets = (u[:, None] - np.float32(shape.centre[0]), v[None, :] - np.float32(shape.centre[1]))
         found[name] = ellipsoid(turned(*offsets, shape.degrees), shape.radii)
     return found
 

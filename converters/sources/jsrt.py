@@ -16,13 +16,17 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key, read
-from converters.regions import Mask, Overlap, Regions
+from converters.regions import Overlap, Regions
 from converters.source import Access, Info, Loaded, Options, PublishedSplit, RawCase
-from converters.volume import flat
+from converters.volume import Array, Volume, flat
+
+if TYPE_CHECKING:  # brings a library that a list of datasets can do without
+    from converters.radiograph import Film
 
 _STRUCTURES = {
     "heart": LabelInfo(source_values=(255,), snomed="80891009", colour="#d55e00"),
@@ -237,14 +241,18 @@ def _load(image: Path, drawn: Mapping[str, Path], regions: Regions) -> Loaded:
     film = radiograph.read_copy(image) if image.suffix.lower() == ".png" else radiograph.read_raw(image)
     if not drawn:
         told = ("whether high is bright could not be told: there are no masks",) if film.copy else ()
-        return Loaded({"film": flat(film.pixels, (film.spacing, film.spacing))}, None, warnings=(*film.told, *told))
-    masks: dict[str, Mask] = {
-        part: radiograph.onto(radiograph.read_mask(path), film, path) for part, path in drawn.items()
-    }
+        return Loaded({"film": _flat(film, film.pixels)}, None, warnings=(*film.told, *told))
+    masks = {part: radiograph.read_mask(path) for part, path in drawn.items()}
+    if len({mask.shape for mask in masks.values()}) > 1:
+        sizes = ", ".join(f"{part} {' x '.join(map(str, mask.shape))}" for part, mask in masks.items())
+        raise BenchError(f"masks of several sizes: {sizes}", where=image, mend="take all from one archive")
+    label = radiograph.onto(regions.encode(masks), film, image)
     if not radiograph.shows_dark_lungs(film, masks["right lung"], masks["left lung"], image):
         if not film.copy:
             raise BenchError("the lungs are brighter than what lies between them: no original film", where=image)
         film = film.negative()
-    spacing = (film.spacing, film.spacing)
-    label = flat(regions.encode(masks), spacing)
-    return Loaded({"film": flat(film.pixels, spacing)}, label, warnings=film.told)
+    return Loaded({"film": _flat(film, film.pixels)}, _flat(film, label), warnings=film.told)
+
+
+def _flat(film: "Film", array: Array) -> Volume:
+    return flat(array, (film.spacing, film.spacing))
