@@ -70,14 +70,15 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def _config(dataset: Dataset, partial: bool) -> str:
-    """Keys of the version of 2024 and, where they differ, of those before."""
+    """Keys of version 0.6; `root_dir` is the `train_dir` of earlier ones."""
     count = len(dataset.channels)
     return "\n".join(
         (
             "[dataset]",
             "task_type = seg",
-            "train_dir = .",
-            "root_dir  = .",
+            "# without the slash PyMIC takes the dot for a number",
+            "train_dir = ./",
+            "root_dir  = ./",
             f"modal_num = {count}",
             "train_csv = train.csv",
             "train_csv_unlab = train_unlab.csv",
