@@ -110,7 +110,7 @@ def _read(path: Path, frame: int | None, config: FolderConfig, options: Options,
         from converters.itk import read_itk
 
         volume = read_itk(path)
-        part = Placed(volume.array, volume.affine)
+        part = Placed(volume.array, volume.affine, slices=_numbered(volume.array))
     else:
         part = _dicom_picture(path, frame, config) if config.ndim == 2 else _dicom_series(path, options)
         if mask:
@@ -135,8 +135,12 @@ def _picture(path: Path, config: FolderConfig, mask: bool) -> Placed:
     array = read_picture(path, lossless=mask, index=index, pages=config.pages != "refuse")
     # Columns run to the left and rows to the back, as `flat` has it; pages upwards.
     x, y, z = (*config.spacing_mm, 1.0, 1.0, 1.0)[:3] if config.ndim == 3 else (*(config.spacing_mm or (1.0, 1.0)), 1.0)
-    slices = tuple(str(page + 1) for page in range(array.shape[2]))
-    return Placed(array, np.diag([-x, -y, z, 1.0]), placed=False, known=bool(config.spacing_mm), slices=slices)
+    known = bool(config.spacing_mm)
+    return Placed(array, np.diag([-x, -y, z, 1.0]), placed=False, known=known, slices=_numbered(array))
+
+
+def _numbered(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    return tuple(str(number + 1) for number in range(array.shape[2]))
 
 
 def _dicom_picture(path: Path, frame: int | None, config: FolderConfig) -> Placed:

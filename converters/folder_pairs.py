@@ -56,9 +56,13 @@ def pairs(raw: Path, config: FolderConfig) -> Pairs:
         BenchError: two files have one stem, a mask has no image, a channel is missing.
     """
     units, others = _units(raw, volumes=config.ndim == 3)
+    for key in ("exclude", "test"):
+        _check_used(raw, key, listed(getattr(config, key)), units)
     left = [unit for unit in units if not _any(config.exclude, unit)]
     drawn = {name: _matched(patterns, left) for name, patterns in config.mask_places.items()}
     masks = {one.path for found in drawn.values() for one in found}
+    if config.mask_places and not masks:
+        raise _nothing(raw, "masks")
     images = {
         channel: _single(raw, _matched(patterns, [unit for unit in left if unit not in masks]))
         for channel, patterns in config.places.items()
@@ -177,8 +181,19 @@ def _single(raw: Path, matched: Iterable[Match]) -> dict[str, str]:
         if (first := found.setdefault(one.stems[0], one.path)) != one.path:
             raise _doubled(raw, one.stems[0], first, one.path)
     if not found:
-        raise BenchError("no images where the description says", where=raw, mend="mend the patterns in the TOML")
+        raise _nothing(raw, "images")
     return found
+
+
+def _nothing(raw: Path, what: str) -> BenchError:
+    return BenchError(f"no {what} where the description says", where=raw, mend="mend the patterns in the TOML")
+
+
+def _check_used(raw: Path, key: str, patterns: Iterable[str], units: Sequence[str]) -> None:
+    """A pattern that fits nothing was mistyped, and what it was meant for would pass unseen."""
+    for pattern in patterns:
+        if not any(_any(pattern, unit) for unit in units):
+            raise BenchError(f"{key}: '{pattern}' fits no file", where=raw, mend="mend the pattern in the TOML")
 
 
 def _doubled(raw: Path, stem: str, first: str, second: str) -> BenchError:

@@ -1,17 +1,21 @@
 import gzip
+import re
 import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_series import plane
 from folder_tree import SHAPE, converted, describe, mask, picture, save, tree
 from PIL import Image
+from pydicom import Dataset as Dicom
 
 from converters.check import check
 from converters.convert import convert
 from converters.dataset import Dataset
 from converters.errors import BenchError
+from converters.folder_config import FolderConfig, read_config
 from converters.phantoms import folder as phantom
 from converters.source import Options, found
 from converters.volume import read_label, read_nifti
@@ -151,6 +155,23 @@ def test_composed_and_decomposed_letters_are_one_stem(tmp_path: Path) -> None:
     assert first(raw, tmp_path / "data")[0].cases[0].label is not None
 
 
+def test_ids_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    assert "several cases would have one id: A, a" in refused(tree(tmp_path / "raw", "A", "a"), tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"masks": "labels"}, "no masks where the description says"),
+        ({"images": "scans"}, "no images where the description says"),
+        ({"test": "images/x*"}, "test: 'images/x*' fits no file"),
+        ({"exclude": ["images/a.png", "images/q"]}, "exclude: 'images/q' fits no file"),
+    ],
+)
+def test_patterns_that_fit_nothing_are_refused(keys: dict[str, object], fault: str, tmp_path: Path) -> None:
+    assert fault in refused(tree(tmp_path / "raw", **keys), tmp_path / "data")
+
+
 # values
 
 
@@ -225,6 +246,35 @@ def test_an_absent_mask_of_one_structure_is_refused_unless_it_means_nothing_ther
     describe(raw, labels="lesion = 255\nstone = 255", masks=places, absent="empty")
     dataset, _ = first(raw, tmp_path / "other")
     assert [sorted(case.label.voxels) for case in dataset.cases] == [["0", "1"], ["0", "1", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (0.5, "3 values are no whole numbers"),
+        (-1.0, "-1 (3 voxels)"),
+        (1e9, "are no map of structures"),
+        (300.0, "300 (3"),
+    ],
+)
+def test_masks_in_space_hold_whole_numbers_that_the_description_knows(value: float, fault: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    volume(raw / "images" / "a.nii.gz", np.stack([picture(k) for k in range(3)], axis=2), np.eye(4))
+    drawn = np.stack([np.where(mask(255) == 0, 0.0, part) for part in (1.0, value, 1.0)], axis=2).astype(np.float32)
+    volume(raw / "masks" / "a.nii.gz", drawn, np.eye(4))
+    describe(raw, labels="a = 1\nb = 2", ndim=3)
+    assert fault in refused(raw, tmp_path / "data")
+
+
+def test_values_beyond_a_byte_and_below_zero_have_codes_where_they_are_named(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    volume(raw / "images" / "a.nii.gz", np.stack([picture(k) for k in range(3)], axis=2), np.eye(4))
+    drawn = np.stack([mask(255)] * 3, axis=2).astype(np.int16) // 255 * np.array([1001, -7, 2], np.int16)
+    volume(raw / "masks" / "a.nii.gz", drawn, np.eye(4))
+    describe(raw, labels="a = 1001\nb = '-9--2'\nc = 2", ndim=3)
+    dataset = Dataset.load(converted(raw, tmp_path / "data").root)
+    found = read_label(dataset.path(dataset.cases[0].label.file)).array
+    assert np.array_equal(found, np.stack([mask(1)] * 3, axis=2) * np.array([1, 2, 3]))
 
 
 # channels and spacing
@@ -410,6 +460,57 @@ def test_volumes_are_no_pictures(ndim: int, depth: int, tmp_path: Path) -> None:
     assert f"{depth} slice(s) and ndim = {ndim}" in refused(raw, tmp_path / "data")
 
 
+def test_pictures_of_slices_fit_a_file_of_many_frames_whatever_their_order(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    stored = np.stack([picture(k).T.astype(np.uint16) for k in range(3)])
+    dataset = plane(stored[0], (0, 0, 0), 0, "MR")
+    del dataset.ImagePositionPatient
+    dataset.NumberOfFrames, dataset.PixelData = 3, stored.tobytes()
+    dataset.PerFrameFunctionalGroupsSequence = []
+    for height in (5, 10, 0):
+        place, group = Dicom(), Dicom()
+        place.ImagePositionPatient = [0, 0, height]
+        group.PlanePositionSequence = [place]
+        dataset.PerFrameFunctionalGroupsSequence.append(group)
+        save(raw / "masks" / "a" / f"{len(dataset.PerFrameFunctionalGroupsSequence):03d}.png", mask(height + 1))
+    (raw / "images").mkdir()
+    dataset.save_as(raw / "images" / "a.dcm", enforce_file_format=True)
+    describe(raw, labels="x = 1\ny = 6\nz = 11", ndim=3, masks="masks/{stem}/{frame}.png")
+    found = Dataset.load(converted(raw, tmp_path / "data").root)
+    (case,) = found.cases
+    image = read_nifti(found.path(case.images["image"].file)).array[::-1, ::-1]
+    label = read_label(found.path(case.label.file)).array[::-1, ::-1]
+    for height, (frame, code) in enumerate([(2, 1), (0, 2), (1, 3)]):
+        assert np.array_equal(image[:, :, height], picture(frame))
+        assert np.array_equal(label[:, :, height], mask(code))
+
+
+def test_a_dicom_mask_that_is_lossy_or_a_negative_is_refused(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    save(raw / "images" / "a.png", picture())
+    (raw / "masks").mkdir()
+    dataset = plane(mask(255).T.astype(np.uint16), (0, 0, 0), 0, "MR")
+    dataset.save_as(raw / "masks" / "a.dcm", enforce_file_format=True)
+    describe(raw)
+    assert np.array_equal(first(raw, tmp_path / "data")[1], mask(1))
+    for change in ({"LossyImageCompression": "01"}, {"PhotometricInterpretation": "MONOCHROME1"}):
+        dataset.update(change)
+        dataset.save_as(raw / "masks" / "a.dcm", enforce_file_format=True)
+        assert "take the masks as they were drawn" in refused(raw, tmp_path / "none")
+
+
+def test_pictures_are_masks_of_mha(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    phantom.write(raw, 1, 0, phantom.Quirks(kind="mha", views=1))
+    drawn = next(phantom._drawn(1, 0, phantom.Quirks(kind="mha")))
+    shutil.rmtree(raw / "masks")
+    for k in range(5):
+        save(raw / "masks" / f"person01_a-{k + 1}.png", drawn.label[:, :, k])
+    describe(raw, labels="lung = 1\ntumour = 2", ndim=3, masks="masks/{stem}-{frame}.png")
+    dataset = Dataset.load(converted(raw, tmp_path / "data").root)
+    assert np.array_equal(read_label(dataset.path(dataset.cases[0].label.file)).array[::-1, ::-1], drawn.label)
+
+
 # the TOML and the driver
 
 
@@ -466,39 +567,29 @@ def test_a_person_of_many_images_is_one_subject(tmp_path: Path) -> None:
         found("folder", tmp_path / "odd", Options())
 
 
-CORD = """
-name = "spinalcord"
-licence = "MIT"
-citation = "Spinal Cord Toolbox, example data"
-modality = "MR"
-ndim = 3
-images = ["t1w.nii.gz", "t2.nii.gz", "t2s.nii.gz"]
-masks = ["{stem}_seg-manual.nii.gz", "{stem}_seg.nii.gz"]
-subject = '^(t)'
+def documented() -> dict[str, str]:
+    """The TOMLs of docs/folder.md by the names of their datasets."""
+    text = (Path(__file__).parents[2] / "docs" / "folder.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    return {re.match(r'name = "(.+)"', block)[1]: block for block in blocks}
 
-[labels]
-"spinal cord" = 1
-"""
-GREY_MATTER = """
-name = "spinalcord-gm"
-licence = "MIT"
-citation = "Spinal Cord Toolbox, example data"
-modality = "MR"
-ndim = 3
-images = "t2s.nii.gz"
-masks = { "spinal cord" = "{stem}_seg.nii.gz", "grey matter" = "{stem}_gmseg_manual.nii.gz" }
-overlaps = [["spinal cord", "grey matter"]]
 
-[labels]
-"spinal cord" = 1
-"grey matter" = 1
-"""
+@pytest.mark.parametrize("name", sorted(documented()))
+def test_the_examples_in_the_documentation_are_sound(name: str, tmp_path: Path) -> None:
+    (tmp_path / "frugalseg.toml").write_text(documented()[name], encoding="utf-8")
+    assert read_config(tmp_path / "frugalseg.toml").name == name
+
+
+def test_every_key_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "folder.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    assert [key for key in FolderConfig.__struct_fields__ if f"`{key}`" not in table and f"`[{key}" not in table] == []
 
 
 def test_real_spinal_cords_in_three_orientations(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "spinalcord"
     config = tmp_path / "cord.toml"
-    config.write_text(CORD, encoding="utf-8")
+    config.write_text(documented()["spinalcord"], encoding="utf-8")
     (report,) = convert("folder", source, tmp_path / "data", options=Options(config=config))
     assert report.failures == []
     dataset = Dataset.load(report.root)
@@ -518,7 +609,7 @@ def test_real_spinal_cords_in_three_orientations(shared_data: Path, tmp_path: Pa
 def test_real_grey_matter_lies_over_the_cord(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "spinalcord"
     config = tmp_path / "grey.toml"
-    config.write_text(GREY_MATTER, encoding="utf-8")
+    config.write_text(documented()["spinalcord-gm"], encoding="utf-8")
     (report,) = convert("folder", source, tmp_path / "data", options=Options(config=config))
     assert report.failures == []
     dataset = Dataset.load(report.root)
