@@ -1,7 +1,9 @@
 """Exports: written whole or not at all, with the voxels that the sidecars name."""
 
+import dataclasses
 import json
 
+import msgspec
 import nibabel as nib
 import numpy as np
 import pytest
@@ -24,6 +26,18 @@ def hearts(tmp_path) -> Dataset:
 
 
 @pytest.fixture
+def anyone(hearts) -> Dataset:
+    """The same with a channel that every format has a word for."""
+    card = hearts.file.bench
+    channel = msgspec.structs.replace(card.channels[0], name="T1w")
+    card = msgspec.structs.replace(card, channels=(channel,))
+    file = msgspec.structs.replace(hearts.file, channel_names={"0": "T1w"}, bench=card)
+    cases = (msgspec.structs.replace(case, images={"T1w": case.images["cine"]}) for case in hearts.cases)
+    dataclasses.replace(hearts, file=file, cases=tuple(cases)).save()
+    return Dataset.load(hearts.root)
+
+
+@pytest.fixture
 def strokes(hearts, tmp_path) -> Dataset:
     return view(hearts, hearts.split("default"), parse("scribble"), 0, tmp_path / "views" / "strokes")
 
@@ -37,21 +51,21 @@ def described(out) -> dict:
 
 
 @pytest.mark.parametrize("to", names())
-def test_a_folder_that_holds_something_is_left_as_it_is(to, hearts, tmp_path):
+def test_a_folder_that_holds_something_is_left_as_it_is(to, anyone, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     with pytest.raises(BenchError, match="not empty"):
-        export(to, hearts, out)
+        export(to, anyone, out)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize("to", names())
-def test_a_file_with_other_voxels_stops_the_export_and_nothing_is_left(to, hearts, tmp_path):
-    first, second = (hearts.root / hearts.cases[n].images["cine"].file for n in (0, 2))
+def test_a_file_with_other_voxels_stops_the_export_and_nothing_is_left(to, anyone, tmp_path):
+    first, second = (anyone.root / anyone.cases[n].images["T1w"].file for n in (0, 2))
     second.write_bytes(first.read_bytes())
     with pytest.raises(BenchError, match="not those that the sidecar names"):
-        export(to, hearts, tmp_path / "out")
+        export(to, anyone, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 

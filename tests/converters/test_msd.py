@@ -1,12 +1,12 @@
 """Tasks of the Medical Segmentation Decathlon: what converts, and what is refused."""
 
-import json
 import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from described import changed
 
 from converters import nifti
 from converters.check import check
@@ -22,13 +22,6 @@ GLAND = "Task81_Gland"
 def written(tmp_path: Path, cases: int = 2, **quirks: bool) -> Path:
     msd.write(tmp_path / "raw", cases, 0, msd.Quirks(**quirks))
     return tmp_path / "raw"
-
-
-def changed(path: Path, **keys: object) -> Path:
-    """dataset.json with other values; None takes a key out."""
-    value = json.loads(path.read_text()) | keys
-    path.write_text(json.dumps({key: one for key, one in value.items() if one is not None}, indent=1))
-    return path
 
 
 def test_a_folder_of_tasks_becomes_a_dataset_for_each(tmp_path):

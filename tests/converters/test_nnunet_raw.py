@@ -1,11 +1,11 @@
 """Raw datasets of nnU-Net: what converts, and what is refused."""
 
-import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from described import changed
 from tiny import EXPERT, tiny_dataset
 
 from bench.protocols import parse
@@ -23,12 +23,6 @@ STROKES, NESTED = "Dataset781_Strokes", "Dataset782_Nested"
 def written(tmp_path: Path, cases: int = 3, **quirks: bool) -> Path:
     nnunet.write(tmp_path / "raw", cases, 0, nnunet.Quirks(**quirks))
     return tmp_path / "raw"
-
-
-def changed(path: Path, **keys: object) -> None:
-    """dataset.json with other values; None takes a key out."""
-    value = json.loads(path.read_text()) | keys
-    path.write_text(json.dumps({key: one for key, one in value.items() if one is not None}, indent=1))
 
 
 def test_the_ignore_label_is_255_and_the_dataset_says_so(tmp_path):
