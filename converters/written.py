@@ -9,10 +9,15 @@ from converters.files import natural_key
 from converters.volume import data_sha256, read_nifti
 
 
+def parts_of(case: Case) -> list[ImageFile | Annotation]:
+    """Images, reference label and annotations of the case."""
+    labels: list[ImageFile | Annotation] = [a for a in (case.label, *case.annotations.values()) if a is not None]
+    return [*case.images.values(), *labels]
+
+
 def files_of(case: Case) -> dict[str, str]:
     """Every file of the case with its voxel digest."""
-    labels: list[ImageFile | Annotation] = [a for a in (case.label, *case.annotations.values()) if a is not None]
-    return {part.file: part.data_sha256 for part in [*case.images.values(), *labels]}
+    return {part.file: part.data_sha256 for part in parts_of(case)}
 
 
 def card_of(case_id: str) -> tuple[str, str]:
