@@ -75,7 +75,7 @@ def opened(path: Path, kind: str) -> Iterator[tuple[Image.Image, bytes]]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             Image.open(io.BytesIO(data), formats=[kind]).verify()  # checksums of a PNG, which plain reading skips
-            # A JPEG without its end is decoded to grey without a word.
+            # A JPEG whose second half is zeros, as an interrupted download leaves it, is decoded without a word.
             if kind == "JPEG" and not data.rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
                 raise OSError("cut")
             yield Image.open(io.BytesIO(data), formats=[kind]), data

@@ -236,6 +236,13 @@ def test_masks_of_single_structures_overlap_where_the_description_says_so(tmp_pa
     assert check(dataset.root) == []
 
 
+def test_what_one_mask_of_several_ignores_is_ignored(tmp_path: Path) -> None:
+    raw = tree(tmp_path / "raw", "a")
+    save(raw / "stones" / "a.png", mask(0, 128))
+    describe(raw, "lesion = 255\nstone = 200", masks={"lesion": "masks", "stone": "stones"}, ignore=128)
+    assert np.array_equal(first(raw, tmp_path / "data")[1], mask(1, 255))
+
+
 def test_an_absent_mask_of_one_structure_is_refused_unless_it_means_nothing_there(tmp_path: Path) -> None:
     raw = tree(tmp_path / "raw", "a", "b")
     places = {"lesion": "masks/{stem}.png", "stone": "stones/{stem}.png"}

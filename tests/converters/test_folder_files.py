@@ -97,6 +97,15 @@ def test_a_cut_picture_is_refused(suffix: str, share: float, tmp_path: Path) -> 
     assert count_pages(path) == 1
 
 
+def test_a_jpeg_whose_end_was_never_downloaded_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", np.random.default_rng(0).integers(0, 255, (60, 50)).astype(np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    with Image.open(path) as lax:
+        lax.load()  # half of it grey, and not a word
+    assert "damaged JPEG" in refused(lambda: read_picture(path))
+
+
 def rgba(path: Path) -> None:
     save(path, np.dstack([picture()] * 4))
 
