@@ -230,6 +230,7 @@ def test_warnings_of_cases_are_counted_in_one_line(tmp_path):
     ]
 
 
+@pytest.mark.fault(54, 55)
 def test_a_subject_and_an_image_on_two_sides_of_a_split_are_told(tmp_path):
     dataset = tiny_dataset(tmp_path / "tiny", 4)
     same = dataset.cases[0].images

@@ -1,6 +1,7 @@
 """Faults of dataset folders, names and splits on the command line."""
 
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -138,8 +139,7 @@ def source_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
             label_info=info.label_info,
         )
         module = SimpleNamespace(INFO=(plain,), cases=cases)
-        monkeypatch.setattr("converters.source.find", lambda _: module)
-        monkeypatch.setattr("converters.convert.find", lambda _: module)
+        monkeypatch.setitem(sys.modules, "converters.sources.acdc", module)
         return tmp_path / "raw"
 
     return make

@@ -1,5 +1,6 @@
 """Faults of DICOM series on the command line: the case is named and left out, its neighbour converts."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 from worlds import contents
 
 from converters.files import natural_key
-from converters.phantoms import chaos
+from converters.phantoms import chaos, ixi
 
 UID = "1.2.826.0.1.3680043.8.498."
 T2, CT = "MR/1/T2SPIR", "CT/2"
@@ -269,3 +270,22 @@ def test_a_size_that_cannot_be_takes_no_memory(raw: Path, tmp_path: Path) -> Non
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     *_, left, peak_mib = done.stdout.split()
     assert left == "3" and int(peak_mib) < 500
+
+
+@pytest.mark.fault(82)
+def test_words_burned_into_the_pixels_are_told_in_the_sidecar_and_on_the_card(bench, raw: Path, tmp_path: Path) -> None:
+    every(lambda _, dataset: put(BurnedInAnnotation="YES")(dataset))(raw / T2)
+    assert bench("convert", "chaos", raw, tmp_path / "data").code == 0
+    root = tmp_path / "data/phantom-chaos-mr-t2"
+    told = "BurnedInAnnotation is YES: the pixels may show a name"
+    assert told in (root / "cases/mr-1.json").read_text() and told not in (root / "cases/mr-2.json").read_text()
+    assert told in (root / "README.md").read_text()
+
+
+@pytest.mark.fault(82)
+def test_heads_with_their_faces_are_told_on_the_card(bench, tmp_path: Path) -> None:
+    ixi.write(tmp_path / "raw", 1, 0)
+    assert bench("convert", "ixi", tmp_path / "raw", tmp_path / "data").code == 0
+    for top in (tmp_path / "data").glob("*-t1/dataset.json"):
+        assert [line for line in json.loads(top.read_text())["bench"]["warnings"] if "face" in line]
+        assert "face" in (top.parent / "README.md").read_text()
