@@ -40,7 +40,7 @@ def conform(job: Job) -> Conformed:
             return Conformed(before, False, _size(sources))
     with noting() as noted:
         loaded = job.case.load()
-    _check_grids(job.info, loaded)
+    check_grids(job.info, loaded)
     sources = _sources(job, noted)
     case, volumes = describe(job, loaded, sources)
     _write(job, case, volumes, files_of(before).keys() - volumes.keys() if before else set())
@@ -82,7 +82,12 @@ def _describes(case: Case, job: Job, sources: tuple[SourceFile, ...]) -> bool:
     return same and asked <= case.preparation.items() and bool(asked) == bool(case.preparation)
 
 
-def _check_grids(info: Info, loaded: Loaded) -> None:
+def check_grids(info: Info, loaded: Loaded) -> None:
+    """Refuse other channels than the dataset's, and volumes of a case on several grids.
+
+    Raises:
+        BenchError: says which, and how far they are apart.
+    """
     wanted = [channel.name for channel in info.channels]
     if list(loaded.images) != wanted:
         raise BenchError(f"channels {list(loaded.images)}; {info.name} has {wanted}")

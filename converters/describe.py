@@ -37,14 +37,14 @@ def describe(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...]) -> tuple
     label = None
     if loaded.label is not None:
         file = f"labels{folder}/{job.id}.nii.gz"
-        volumes[file] = _label("label", _on(first, loaded.label), job.info)
+        volumes[file] = as_label("label", _on(first, loaded.label), job.info)
         reference = AnnotationSet(id="reference", kind="dense", origin=job.info.reference_origin, path="")
         label = annotation(reference, file, volumes[file])
     annotations = {}
     known = {one.id: one for one in job.info.annotation_sets}
     for name, volume in loaded.annotations.items():
         file = f"{known[name].path}/{job.id}.nii.gz"
-        volumes[file] = _label(name, _on(first, volume), job.info)
+        volumes[file] = as_label(name, _on(first, volume), job.info)
         annotations[name] = annotation(known[name], file, volumes[file])
     case = Case(
         id=job.id,
@@ -97,7 +97,12 @@ def _image(channel: str, volume: Volume) -> Volume:
     raise BenchError(f"channel {channel} holds whole numbers from {low} to {high}; float32 cannot tell them apart")
 
 
-def _label(name: str, volume: Volume, info: Info) -> Volume:
+def as_label(name: str, volume: Volume, info: Info) -> Volume:
+    """The label map as uint8, if the dataset knows its codes.
+
+    Raises:
+        BenchError: it holds others; names them with their counts.
+    """
     array = volume.array.astype(np.uint8, copy=False)
     allowed = codes_of(info)
     strange = {code: count for code, count in _counts(array).items() if code not in allowed | {IGNORE}}

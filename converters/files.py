@@ -2,21 +2,24 @@
 
 import contextlib
 import contextvars
+import errno
 import hashlib
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar, dataclass_transform
 
 import msgspec
 
-from converters.errors import BenchError
+from converters.errors import BenchError, EnvironmentFault
 
 # A case or subject id: no underscore, so `<case>_0000` splits unambiguously; no path, no case clash.
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 
@@ -105,7 +108,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
     with replacing(path) as temporary:
-        temporary.write_bytes(data)
+        try:
+            temporary.write_bytes(data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise EnvironmentFault(
+                f"the disk is full: {len(data)} bytes to write, {shutil.disk_usage(path.parent).free} free",
+                where=path,
+                mend="free some space and repeat the command: it goes on from here",
+            ) from None
 
 
 @contextlib.contextmanager

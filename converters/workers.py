@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -82,10 +83,19 @@ def _hand_over(
 
 
 def _serve(pipe: Connection, function: Callable[[Item], Result]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # An interrupt reaches the parent too, which speaks; the end of the pipe means there is no more to do.
-    with contextlib.suppress(KeyboardInterrupt, EOFError):
+    with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             pipe.send(_attempt(function, pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    """Leave at once, in the middle of a case, when the parent is gone: its next run may be at the same files."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _collect(pipe: Connection, process: BaseProcess) -> tuple[Result | BenchError, bool]:

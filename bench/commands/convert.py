@@ -10,7 +10,8 @@ from bench.output import print_json, progress, say
 
 if TYPE_CHECKING:
     from converters.convert import Report
-    from converters.source import Info, RawCase
+    from converters.plan import Plan
+    from converters.preparation import Preparation
 
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -26,7 +27,16 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--config", type=FILE, help="TOML that describes the folder (folder).")
 @click.option("--series", metavar="HASH", help="Which DICOM series of several in one folder; the error lists them.")
 @click.option("--allow-gaps", is_flag=True, help="Take the longest run of a DICOM series that lacks slices.")
+@click.option("--only", multiple=True, metavar="NAME", help="Of several datasets found, this one; may be given again.")
 @click.option("--skip", multiple=True, metavar="CASE", help="Leave out this case or subject; may be given again.")
+@click.option("--n4", is_flag=True, help="Preparation 1: N4 bias-field correction; MR alone.")
+@click.option(
+    "--join", metavar="A,B,...", help="Preparation 2: these as channels of one, by subject, on the grid of A."
+)
+@click.option("--register", type=click.Choice(["header", "rigid"]), default="header", help="How --join lays them.")
+@click.option("--atlas", type=FILE, help="Preparation 3: affine registration into the space of this NIfTI image.")
+@click.option("--spacing", metavar="X,Y,Z", help="Preparation 4: resample to these mm along right, anterior, superior.")
+@click.option("--interpolation", type=click.Choice(["bspline", "linear"]), default="bspline", help="Of images.")
 @DRY_RUN
 @JSON
 def command(  # the options of the command line
@@ -35,6 +45,7 @@ def command(  # the options of the command line
     out: Path,
     jobs: int,
     name: str | None,
+    only: tuple[str, ...],
     skip: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
@@ -43,23 +54,38 @@ def command(  # the options of the command line
     """Convert what SOURCE (chaos, acdc: bench ls sources) finds in RAW to OUT/<dataset>.
 
     A second conversion of the same input changes nothing. A case that cannot be converted is named, the others are
-    converted, and the exit code is 3.
+    converted, and the exit code is 3. Preparation (docs/preparation.md) is off unless asked for, and gives a dataset
+    of another name.
     """
     from bench.splits import freeze_default
-    from converters.convert import convert, sought
+    from converters.convert import convert
     from converters.dataset import Dataset
+    from converters.datasheet import refresh
+    from converters.plan import Wanted, plan
     from converters.source import Options
 
-    options = Options(**told)
+    preparation = _preparation(**{key: told.pop(key) for key in _PREPARATION})
+    wanted = Wanted(Options(**told), preparation, only, name, skip)
     if dry_run:
-        return _would(sought(source, raw, options, name), out, as_json)
+        return _would(plan(source, raw, out, wanted), as_json)
     codes = {0}
-    for report in convert(source, raw, out, options=options, name=name, jobs=jobs, skip=skip, progress=progress):
+    for report in convert(source, raw, out, **vars(wanted), jobs=jobs, progress=progress):
         if report.cases:
             freeze_default(Dataset.load(report.root))
+            refresh(report.root)
         _tell(report, as_json)
         codes |= {error.exit_code for error in report.failures}
     return max(codes)  # a fault of the machine, such as a full disk, over one of the data
+
+
+_PREPARATION = ("n4", "join", "register", "atlas", "spacing", "interpolation")
+
+
+def _preparation(join: str | None, spacing: str | None, **told: Any) -> "Preparation":
+    from converters.preparation import Preparation, spacing_of
+
+    names = () if join is None else tuple(part.strip() for part in join.split(","))
+    return Preparation(join=names, spacing=None if spacing is None else spacing_of(spacing), **told)
 
 
 def _tell(report: "Report", as_json: bool) -> None:
@@ -77,10 +103,11 @@ def _tell(report: "Report", as_json: bool) -> None:
         click.echo(f"{report.name}: {counts}: {report.root}")
 
 
-def _would(there: "list[tuple[Info, list[RawCase]]]", out: Path, as_json: bool) -> int:
-    for info, cases in there:
+def _would(plans: "list[Plan]", as_json: bool) -> int:
+    for one in plans:
+        cases, name = len(one.todo), one.info.name
         if as_json:
-            print_json({"dataset": info.name, "out": str(out), "cases": len(cases)})
+            print_json({"dataset": name, "folder": str(one.root), "cases": cases, "bytes": one.need})
         else:
-            say(f"would convert {len(cases)} cases of {info.name} into a folder of {out}")
+            say(f"would convert {cases} cases of {name}, {one.need / 1e6:.0f} MB or more to write: {one.root}")
     return 0
