@@ -1,6 +1,8 @@
 """What a fault must come to on the command line: `from outcomes import refused`."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from converters.check import check
@@ -25,3 +27,23 @@ def refused(done, out: Path, case: str, told: str, *, others: int, code: int = 3
     roots = [path.parent for path in out.rglob("dataset.json")]
     assert sum(len(list((root / "cases").iterdir())) for root in roots) == others
     assert [problem for root in roots for problem in check(root)] == []
+
+
+_MEASURED = """
+import re, sys
+from pathlib import Path
+from bench.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as left:
+    # Not ru_maxrss: that starts from the size of the process that forked this one.
+    print(left.code, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+def measured(*words: object) -> tuple[int, int, str]:
+    """`bench ...` in a process of its own: exit code, peak of its memory in MiB, stderr."""
+    line = [sys.executable, "-c", _MEASURED, *map(str, words)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    code, peak_mib = done.stdout.split()[-2:]
+    return int(code), int(peak_mib), done.stderr

@@ -1,7 +1,5 @@
 """Faults of NIfTI files and label maps on the command line: the case is named and left out, its neighbours convert."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from acdc_tree import AFFINE, acdc_tree, frame, save
-from outcomes import refused
+from outcomes import measured, refused
 from test_volume import FAULTS, write_bomb
 
 from converters.phantoms import chaos
@@ -47,17 +45,9 @@ def test_a_wrong_ending_is_to_be_renamed(tmp_path: Path, packed: bool, right: st
 @pytest.mark.parametrize("size", [(5, 4, 3), (32767, 32767, 32767)], ids=["bomb", "dims"])
 def test_a_bomb_and_huge_dims_take_no_memory(raw: Path, tmp_path: Path, size: tuple[int, int, int]) -> None:
     write_bomb(frame(raw, 1), size)
-    code = (
-        "import re, sys\nfrom pathlib import Path\nfrom bench.cli import main\n"
-        "try:\n    main(['convert', 'acdc', *sys.argv[1:]])\nexcept SystemExit as left:\n    print(left.code)\n"
-        # Not ru_maxrss: that starts from the size of the process that forked this one.
-        "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) // 1024)"
-    )
-    words = [sys.executable, "-c", code, str(raw), str(tmp_path / "data")]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    *_, left, peak_mib = done.stdout.split()
-    assert left == "3" and int(peak_mib) < 500
-    assert "the limit is" in done.stderr or "more than" in done.stderr
+    code, peak_mib, told = measured("convert", "acdc", raw, tmp_path / "data")
+    assert code == 3 and peak_mib < 500
+    assert "the limit is" in told or "more than" in told
 
 
 def relabelled(change: Callable[[np.ndarray], np.ndarray], what: str = "_gt", mm: float = 0) -> Callable[[Path], None]:
