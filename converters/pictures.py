@@ -6,6 +6,7 @@ orientation tag, 16 bits of colour (which Pillow would cut to eight), greys that
 
 import contextlib
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ _COLOUR = ("P", "RGB", "LA", "RGBA")
 _ORIENTATION = 0x0112  # EXIF and TIFF
 _DEPTH, _PHOTOMETRIC, _COMPRESSION = 258, 262, 259  # TIFF tags
 _JPEG_IN_TIFF = (6, 7)
+logging.getLogger("PIL").setLevel(logging.WARNING)  # below that it logs the values of tags, names of people among them
 
 
 def read_picture(path: Path, *, lossless: bool = False, index: bool = False, pages: bool = False) -> Pixels:

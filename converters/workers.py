@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TypeVar, cast
 
 from converters.errors import BenchError, EnvironmentFault
@@ -120,6 +122,12 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Result | BenchEr
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return EnvironmentFault("the disk is full", where=error.filename, mend="free some space and convert again")
-        return EnvironmentFault(str(error.strerror or error), where=error.filename)
+        return EnvironmentFault(error.strerror or _place(error), where=error.filename)
     except Exception as error:  # a library's own error on a damaged file must not end the other cases
-        return BenchError(f"{type(error).__name__}: {error}")
+        return BenchError(_place(error), mend="the file may be damaged: get it again from its source")
+
+
+def _place(error: Exception) -> str:
+    """Kind of the error and the line it rose from. Its words are left out: libraries quote values, names among them."""
+    line = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(line.filename).name}:{line.lineno}"
