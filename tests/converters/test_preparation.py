@@ -1,13 +1,17 @@
 import dataclasses
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from acdc_tree import acdc_tree
+from contents import tree
 from prepared import AFFINE, attempt, blob, info, raw_case
 from scipy.spatial.transform import Rotation
 
-from converters.dataset import IGNORE
+from converters.check import check
+from converters.dataset import IGNORE, Dataset
 from converters.errors import BenchError, UsageError
 from converters.preparation import NOTHING, Preparation, applied, spacing_of
 from converters.registration import affine, moved_mm, rigid
@@ -273,3 +277,47 @@ def test_nearest_outside_is_background() -> None:
     new = onto(label, Grid((8, 8, 8), far), NEAREST)
     assert new.array.sum() == 3 * 4**3
     assert (new.array[2:6, 2:6, 2:6] == 3).all()
+
+
+def test_other_options_convert_anew_and_the_same_ones_write_nothing(bench, tmp_path: Path) -> None:
+    raw = acdc_tree(tmp_path / "raw", (1,))
+    words = ("convert", "acdc", raw, tmp_path / "data", "--name", "mine", "--json")
+
+    def unchanged(*flags: str) -> int:
+        done = bench(*words, *flags)
+        assert done.code == 0, done.err
+        return int(json.loads(done.out)["unchanged"])
+
+    assert unchanged("--spacing", "3,3,8", "--n4") == 0
+    with_n4 = tree(tmp_path / "data")
+    assert unchanged("--spacing", "3,3,8", "--n4") == 2
+    assert tree(tmp_path / "data") == with_n4
+    assert unchanged("--spacing", "3,3,8") == 0  # what is asked for no more was done before
+    assert unchanged("--spacing", "3,3,8", "--interpolation", "linear") == 0
+    assert unchanged("--spacing", "3,3,4", "--interpolation", "linear") == 0
+    assert check(tmp_path / "data" / "mine") == []
+    case = Dataset.load(tmp_path / "data" / "mine").cases[0]
+    assert case.geometry.spacing_mm == (3.0, 3.0, 4.0)
+    assert case.geometry.source_orientation == "LPS"
+    assert case.preparation["spacing_mm_before"] == "1.5x1.5x8"
+    assert unchanged() == 0
+    refused = bench("convert", "acdc", raw, tmp_path / "data", "--name", "acdc", "--spacing", "3,3,8")
+    assert refused.code == 2
+    assert "'acdc' is the dataset on its native grid" in refused.err
+
+
+def test_a_dry_run_names_what_would_come(bench, tmp_path: Path) -> None:
+    raw = acdc_tree(tmp_path / "raw", (1,))
+    done = bench("convert", "acdc", raw, tmp_path / "data", "--spacing", "1.25,1.25,5", "--dry-run")
+    assert done.code == 0
+    assert "would convert 2 cases of acdc-1p25x1p25x5mm" in done.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_scribbles_survive_a_change_of_grid_as_codes(bench, tmp_path: Path) -> None:
+    raw = acdc_tree(tmp_path / "raw", (1,))
+    assert bench("convert", "acdc", raw, tmp_path / "data", "--spacing", "1,1,8").code == 0
+    dataset = Dataset.load(tmp_path / "data" / "acdc-1x1x8mm")
+    for case in dataset.cases:
+        assert set(case.annotations["scribble"].voxels) <= {"0", "1", "2", "3", "255"}
+        assert set(case.label.voxels) == {"0", "1", "2", "3"}
