@@ -17,7 +17,7 @@ Register = Literal["header", "rigid"]
 Found = tuple[Info, list[RawCase]]
 
 AIR = -1000.0  # HU
-_MUCH = 30.0  # mm between two examinations of one session: worth a look
+_MUCH = 20.0  # mm in the worst corner, between two examinations of one session: worth a look
 
 
 class Way(NamedTuple):
@@ -149,7 +149,7 @@ def _together(loads: Sequence[Callable[[], Loaded]], infos: Sequence[Info], way:
         if other.label is not None and first.label is None:
             warnings.append(f"{info.name} has a label, {infos[0].name} has none: the case has none")
     return dataclasses.replace(
-        first, images=images, acquisition=acquisition, preparation=preparation, warnings=tuple(warnings)
+        first, images=images, acquisition=acquisition, preparation=preparation, warnings=tuple(dict.fromkeys(warnings))
     )
 
 
