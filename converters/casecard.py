@@ -13,8 +13,7 @@ import numpy.typing as npt
 from converters.dataset import IGNORE, Case, Dataset
 from converters.description import Channel, LabelInfo
 from converters.errors import BenchError
-from converters.files import Fingerprint, Strict, digest, noting, read_json, sha256, write_bytes, write_json
-from converters.files import read as read_bytes
+from converters.files import Fingerprint, Strict, digest, read_json, sha256, write_bytes, write_json
 from converters.tile import Grid, Layer, contrast, plane, square, tile
 from converters.volume import Volume
 from converters.written import card_of, files_of
@@ -63,18 +62,27 @@ class Legend:
         return {name: code for name, code in codes.items() if code != (0,)}
 
 
-def write(root: Path, case: Case, volumes: Mapping[str, Volume], legend: Legend) -> None:
-    """Describe a case whose files lie in `root` and whose voxels are at hand, by file name."""
-    with noting() as noted:  # digests are taken beside the rest
-        for file in files_of(case):
-            read_bytes(root / file)
-        where, codes = _foreground(volumes, case)
-        intensity = _intensity(volumes, case, legend, (where, codes))
-        picture = _picture(volumes, case, legend, _slice(where, case), intensity)
-    prints = {file: noted[root / file] for file in files_of(case)}
-    card = CaseCard(of=digest(files_of(case)), files=prints, intensity=intensity, picture=sha256(picture))
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What the voxels of a case tell: intensities per channel and structure, and a picture (PNG)."""
+
+    intensity: Mapping[str, Mapping[str, Intensity]]
+    picture: bytes
+
+
+def told(case: Case, volumes: Mapping[str, Volume], legend: Legend) -> Told:
+    """Numbers and picture of a case whose voxels are at hand, by file name."""
+    where, codes = _foreground(volumes, case)
+    intensity = _intensity(volumes, case, legend, (where, codes))
+    return Told(intensity, _picture(volumes, case, legend, _slice(where, case), intensity))
+
+
+def write(root: Path, case: Case, files: Mapping[str, Fingerprint], what: Told) -> None:
+    """Write the case's card and picture; `files`: bytes and SHA-256 of every file of the case as it lies there."""
+    intensity = {channel: dict(found) for channel, found in what.intensity.items()}
+    card = CaseCard(of=digest(files_of(case)), files=dict(files), intensity=intensity, picture=sha256(what.picture))
     record, image = (root / file for file in card_of(case.id))
-    write_bytes(image, picture)
+    write_bytes(image, what.picture)
     write_json(record, msgspec.structs.replace(card, sha256=_seal(card)))
 
 

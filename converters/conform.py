@@ -1,18 +1,20 @@
 """One case: what a source loads becomes checked NIfTI files in RAS+ and a sidecar, or nothing at all."""
 
 import dataclasses
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from converters import casecard
 from converters.casecard import Legend
 from converters.dataset import Case, SourceFile
-from converters.describe import CONVERTER, describe
+from converters.describe import CONVERTER, arranged, describe
 from converters.errors import BenchError
-from converters.files import Fingerprint, noting, read, safe_id, write_json
+from converters.files import Fingerprint, noting, read, safe_id, sha256, write_bytes, write_json
 from converters.job import Job
+from converters.nifti import encode
 from converters.source import Info, Loaded
-from converters.volume import Volume, write_nifti
+from converters.volume import Volume
 from converters.written import card_of, files_of, intact
 
 
@@ -42,8 +44,7 @@ def conform(job: Job) -> Conformed:
         loaded = job.case.load()
     check_grids(job.info, loaded)
     sources = _sources(job, noted)
-    case, volumes = describe(job, loaded, sources)
-    _write(job, case, volumes, files_of(before).keys() - volumes.keys() if before else set())
+    case = _write(job, loaded, sources, before)
     return Conformed(case, True, _size(sources))
 
 
@@ -111,18 +112,28 @@ def _check_grid(reference: str, image: Volume, name: str, volume: Volume) -> Non
     raise BenchError(what, mend="take the files that belong together; nothing is resampled unless it is asked for")
 
 
-def _write(job: Job, case: Case, volumes: Mapping[str, Volume], leftover: Set[str]) -> None:
-    """All files, then the sidecar; a failure takes back what was not there before."""
+def _write(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...], before: Case | None) -> Case:
+    """All files, packed in a thread beside the digests, then the sidecar; a failure takes back what is new."""
+    volumes = arranged(job, loaded)
+    new = [file for file in (*volumes, *card_of(job.id)) if not (job.root / file).exists()]
     legend = Legend(job.info.labels, job.info.label_info, job.info.channels)
-    new = [file for file in (*volumes, *card_of(case.id)) if not (job.root / file).exists()]
     try:
-        for file, volume in volumes.items():
-            write_nifti(job.root / file, volume)
-        casecard.write(job.root, case, volumes, legend)
-        for file in leftover:  # of a case that had no label before, or has none any more
-            (job.root / file).unlink(missing_ok=True)
+        with ThreadPoolExecutor(1) as beside:
+            packed = {file: beside.submit(_pack, job.root / file, volume) for file, volume in volumes.items()}
+            case = describe(job, loaded, volumes, sources)
+            told = casecard.told(case, volumes, legend)
+        casecard.write(job.root, case, {file: packed[file].result() for file in volumes}, told)
+        for file in files_of(before).keys() - volumes.keys() if before else ():
+            (job.root / file).unlink(missing_ok=True)  # of a case that had no label before, or has none any more
         write_json(job.sidecar, case)
     except BaseException:
         for file in new:
             (job.root / file).unlink(missing_ok=True)
         raise
+    return case
+
+
+def _pack(path: Path, volume: Volume) -> Fingerprint:
+    data = encode(volume.array, volume.affine)
+    write_bytes(path, data)
+    return len(data), sha256(data)

@@ -11,12 +11,12 @@ from converters.casecard import SIDE, Legend
 from converters.croissant import croissant
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
-from converters.files import Fingerprint, natural_key, sha256, write_bytes
+from converters.files import Fingerprint, natural_key, noting, sha256, write_bytes
 from converters.readme import readme
 from converters.sheet import MOST, sheet
 from converters.tile import Grid, spread
 from converters.volume import read_nifti
-from converters.written import intact
+from converters.written import files_of, intact
 
 _FILES = ("README.md", "LICENSE.txt", "montage.png")
 
@@ -44,9 +44,13 @@ def remake(root: Path, advance: Callable[[int], object] = lambda _: None) -> Dat
     """
     dataset = _dataset(root)
     for case in dataset.cases:
-        if not intact(root, case):
+        with noting() as noted:
+            sound = intact(root, case)
+        if not sound:
             raise BenchError(f"{case.id}: the files are not those its sidecar names", where=root, mend="convert again")
-        casecard.write(root, case, {file: read_nifti(root / file) for file in _drawn(case)}, Legend.of(dataset))
+        volumes = {file: read_nifti(root / file) for file in _drawn(case)}
+        prints = {file: noted[root / file] for file in files_of(case)}
+        casecard.write(root, case, prints, casecard.told(case, volumes, Legend.of(dataset)))
         advance(1)
     publish(dataset, (root / "dataset.json").read_bytes())
     return dataset

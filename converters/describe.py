@@ -1,6 +1,6 @@
 """What a source loaded, described: volumes in RAS+ by file name, and the sidecar that goes with them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -13,54 +13,64 @@ from converters.source import Info, Loaded
 from converters.volume import Volume, data_sha256, slice_axis, to_ras
 
 CONVERTER = "2"  # raised when the same source files would give other voxels, geometry or sidecars
+REFERENCE = "label"
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 # The image types of the format; float32 holds every whole number up to 2**24.
 _HOLDS = {"int16": (-(1 << 15), (1 << 15) - 1), "uint16": (0, (1 << 16) - 1), "float32": (-(1 << 24), 1 << 24)}
 
 
-def describe(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...]) -> tuple[Case, dict[str, Volume]]:
-    """The sidecar, and the volumes of all its files in RAS+.
+def arranged(job: Job, loaded: Loaded) -> dict[str, Volume]:
+    """The volumes of all files of the case, by file name, in RAS+ and in the types of the format.
 
     Raises:
         BenchError: a label map holds values that the dataset has no code for, or a channel values that fit no type.
     """
     first = next(iter(loaded.images.values()))
-    grid, orientation = to_ras(first)
+    images, maps = _files(job, loaded)
+    volumes = {images[name]: _image(name, _on(first, volume)) for name, volume in loaded.images.items()}
+    return volumes | {maps[name]: as_label(name, _on(first, volume), job.info) for name, volume in _drawn(loaded)}
+
+
+def describe(job: Job, loaded: Loaded, volumes: Mapping[str, Volume], sources: tuple[SourceFile, ...]) -> Case:
+    """The sidecar of a case whose volumes are `arranged`."""
+    grid, orientation = to_ras(next(iter(loaded.images.values())))
     stack = slice_axis(grid) if loaded.stack_axis is None else _WORLD[orientation[loaded.stack_axis]]
-    folder = "Ts" if job.case.held_out else "Un" if loaded.label is None else "Tr"
-    volumes: dict[str, Volume] = {}
-    images = {}
-    for number, (channel, volume) in enumerate(loaded.images.items()):
-        file = f"images{folder}/{job.id}_{number:04d}.nii.gz"
-        volumes[file] = _image(channel, _on(first, volume))
-        images[channel] = _image_file(file, volumes[file], loaded.acquisition.get(channel, {}))
-    label = None
-    if loaded.label is not None:
-        file = f"labels{folder}/{job.id}.nii.gz"
-        volumes[file] = as_label("label", _on(first, loaded.label), job.info)
-        reference = AnnotationSet(id="reference", kind="dense", origin=job.info.reference_origin, path="")
-        label = annotation(reference, file, volumes[file])
-    annotations = {}
+    images, maps = _files(job, loaded)
     known = {one.id: one for one in job.info.annotation_sets}
-    for name, volume in loaded.annotations.items():
-        file = f"{known[name].path}/{job.id}.nii.gz"
-        volumes[file] = as_label(name, _on(first, volume), job.info)
-        annotations[name] = annotation(known[name], file, volumes[file])
-    case = Case(
+    known[REFERENCE] = AnnotationSet(id=REFERENCE, kind="dense", origin=job.info.reference_origin, path="")
+    drawn = {name: annotation(known[name], maps[name], volumes[maps[name]]) for name, _ in _drawn(loaded)}
+    label = drawn.pop(REFERENCE, None)
+    return Case(
         id=job.id,
         native_id=job.case.native_id,
         subject=safe_id(job.case.subject),
         geometry=_geometry(grid, orientation, stack, loaded.spacing_known),
-        images=images,
+        images={
+            name: _image_file(file, volumes[file], loaded.acquisition.get(name, {})) for name, file in images.items()
+        },
         label=label,
-        annotations=annotations,
+        annotations=drawn,
         meta=dict(job.case.meta),
         preparation={**job.info.preparation, **loaded.preparation},
         sources=sources,
-        warnings=(*loaded.warnings, *_disagreements(label, annotations, volumes)),
+        warnings=(*loaded.warnings, *_disagreements(label, drawn, volumes)),
         converter=CONVERTER,
     )
-    return case, volumes
+
+
+def _drawn(loaded: Loaded) -> Iterator[tuple[str, Volume]]:
+    """Every label map: the reference, if there is one, and the further annotations."""
+    if loaded.label is not None:
+        yield REFERENCE, loaded.label
+    yield from loaded.annotations.items()
+
+
+def _files(job: Job, loaded: Loaded) -> tuple[dict[str, str], dict[str, str]]:
+    """Files in the dataset's folder: by channel; by REFERENCE or annotation set."""
+    folder = "Ts" if job.case.held_out else "Un" if loaded.label is None else "Tr"
+    images = {name: f"images{folder}/{job.id}_{number:04d}.nii.gz" for number, name in enumerate(loaded.images)}
+    maps = {one.id: f"{one.path}/{job.id}.nii.gz" for one in job.info.annotation_sets}
+    return images, maps | {REFERENCE: f"labels{folder}/{job.id}.nii.gz"}
 
 
 def _on(first: Volume, volume: Volume) -> Volume:
