@@ -1,7 +1,7 @@
 """One slice of a case as a small picture: the shape of the body, its right on the left, label outlines in colour."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,22 +37,22 @@ class Grid:
 
     spacing: tuple[float, float, float]
     slice_axis: int
-    names: Mapping[int, str]  # code -> structure
-    colours: Mapping[int, str]  # code -> "#rrggbb", where the dataset has one
+    structures: Mapping[str, tuple[int, ...]]  # name -> codes
+    colours: Mapping[str, str]  # name -> "#rrggbb", where the dataset has one
 
     @classmethod
     def of(
         cls, geometry: Geometry, labels: Mapping[str, int | tuple[int, ...]], info: Mapping[str, LabelInfo]
     ) -> "Grid":
-        """The grid of a case of a dataset with these labels; a region has the colour of its own code."""
-        own = {name: code if isinstance(code, int) else code[0] for name, code in labels.items()}
-        names = {code: name for name, code in own.items() if code != 0}
-        colours = {code: info[name].colour for code, name in names.items() if name in info}
-        return cls(geometry.spacing_mm, geometry.slice_axis, names, colours)
+        """The grid of a case of a dataset with these labels."""
+        codes = {name: (code,) if isinstance(code, int) else code for name, code in labels.items()}
+        structures = {name: code for name, code in codes.items() if code != (0,)}
+        colours = {name: info[name].colour for name in structures if name in info}
+        return cls(geometry.spacing_mm, geometry.slice_axis, structures, colours)
 
-    def ink(self, code: int) -> str:
+    def ink(self, name: str) -> str:
         """The colour a structure is drawn in."""
-        return self.colours.get(code) or _PALETTE[(code - 1) % len(_PALETTE)]
+        return self.colours.get(name) or _ink(self.structures[name][0])
 
     @property
     def left(self) -> str:
@@ -79,8 +79,8 @@ def tile(layer: Layer, index: int, grid: Grid, side: int = TILE) -> Image.Image:
     if layer.label is not None:
         small = Image.fromarray(np.ascontiguousarray(upright(layer.label, index, grid.slice_axis)))
         label = np.asarray(small.resize(size, Image.Resampling.NEAREST))
-        for code, colour in _inks(label, grid).items():
-            canvas[outline(label, code)] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+        for inside, colour in _marked(label, grid):
+            canvas[outline(inside)] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
     return Image.fromarray(canvas)
 
 
@@ -97,8 +97,8 @@ def square(picture: Image.Image, grid: Grid, side: int) -> Image.Image:
 def legend(draw: ImageDraw.ImageDraw, at: tuple[float, float], grid: Grid, gap: int) -> float:
     """Write the names of the structures in their colours in one line; gives where it ends."""
     x, y = at
-    for code, name in sorted(grid.names.items()):
-        draw.text((x, y), name, fill=grid.ink(code))
+    for name in sorted(grid.structures, key=lambda name: grid.structures[name]):
+        draw.text((x, y), name, fill=grid.ink(name))
         x += gap + draw.textlength(name)
     return x
 
@@ -120,9 +120,9 @@ def contrast(image: Voxels) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def outline(label: npt.NDArray[np.uint8], code: int) -> npt.NDArray[np.bool_]:
-    """Pixels of a structure with a neighbour outside it, or at the rim of the picture. Shape: (rows, columns)."""
-    inside = np.pad(label == code, 1)
+def outline(shape: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels of a shape with a neighbour outside it, or at the rim of the picture. Shape: (rows, columns)."""
+    inside = np.pad(shape, 1)
     whole = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     rim: npt.NDArray[np.bool_] = inside[1:-1, 1:-1] & ~whole
     return rim
@@ -134,8 +134,18 @@ def spread(candidates: Sequence[int], count: int) -> list[int]:
     return sorted({candidates[int(pick)] for pick in picks})
 
 
-def _inks(label: npt.NDArray[np.uint8], grid: Grid) -> dict[int, str]:
+def _ink(code: int) -> str:
+    return _PALETTE[(code - 1) % len(_PALETTE)]
+
+
+def _marked(label: npt.NDArray[np.uint8], grid: Grid) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """Where each structure lies, overlaps included, and its colour; the largest structure comes first."""
     codes = {int(code) for code in np.unique(label)}
-    inks = {code: grid.ink(code) for code in sorted(codes - {0, IGNORE})}
-    # Where some of a picture is not annotated, what is marked as background is a stroke too.
-    return inks | ({0: _STROKE_OF_BACKGROUND} if {0, IGNORE} <= codes else {})
+    if {0, IGNORE} <= codes:  # some of the picture is not annotated: what is marked as background is a stroke too
+        yield label == 0, _STROKE_OF_BACKGROUND
+    drawn = {name: np.isin(label, held) for name, held in grid.structures.items()}
+    for name in sorted(drawn, key=lambda name: (-int(drawn[name].sum()), grid.structures[name])):
+        yield drawn[name], grid.ink(name)
+    named = {code for held in grid.structures.values() for code in held}
+    for code in sorted(codes - named - {0, IGNORE}):
+        yield label == code, _ink(code)

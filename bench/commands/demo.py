@@ -50,6 +50,7 @@ def _data(source: str, out: Path, cases: int, seed: int) -> None:
     from converters.check import check
     from converters.convert import convert
     from converters.dataset import Dataset
+    from converters.datasheet import refresh
 
     raw = out / "raw" / f"{source}-{cases}-{seed}"
     if not raw.is_dir():
@@ -61,6 +62,7 @@ def _data(source: str, out: Path, cases: int, seed: int) -> None:
         if report.failures:
             raise report.failures[0]
         freeze_default(Dataset.load(report.root))
+        refresh(report.root)
         if problems := check(report.root):
             raise BenchError("; ".join(problems), where=report.root)
         say(f"{report.name}: {report.cases} cases converted, checked")

@@ -28,7 +28,7 @@ def test_without_foreground_slices_are_spread_over_all():
 def test_an_outline_is_the_rim_of_a_structure():
     label = np.zeros((7, 7), np.uint8)
     label[1:6, 1:6] = 3
-    rim = outline(label, 3)
+    rim = outline(label == 3)
     assert rim.sum() == 16
     assert not rim[3, 3] and rim[1, 1]
 
@@ -63,7 +63,7 @@ def test_background_is_drawn_where_it_is_a_stroke_and_only_there():
     dense[4:8, 4:8] = 1
     sparse = np.where(dense == 1, dense, IGNORE).astype(np.uint8)
     sparse[12, 2:14] = 0
-    grid = Grid((1.0, 1.0, 5.0), 2, {1: "liver"}, {1: "#ff0000"})
+    grid = Grid((1.0, 1.0, 5.0), 2, {"liver": (1,)}, {"liver": "#ff0000"})
     for label, white in ((dense, False), (sparse, True)):
         picture = montage("", [Layer("", image, (0, 1), label)], grid, 1)
         below_text = picture.crop((GAP + 20, 2 * TEXT, *picture.size))
