@@ -71,8 +71,11 @@ def command(  # the options of the command line
     codes = {0}
     for report in convert(source, raw, out, **vars(wanted), jobs=jobs, progress=progress):
         if report.cases:
-            freeze_default(Dataset.load(report.root))
+            dataset = Dataset.load(report.root)
+            freeze_default(dataset)
             refresh(report.root)
+            for warning in dataset.file.bench.warnings:
+                say(f"{report.name}: {warning}")
         _tell(report, as_json)
         codes |= {error.exit_code for error in report.failures}
     return max(codes)  # a fault of the machine, such as a full disk, over one of the data
