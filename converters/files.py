@@ -177,6 +177,13 @@ def safe_id(native: str, *, where: str | Path | None = None) -> str:
     return name
 
 
+def stored(folder: Path, name: str) -> Path:
+    """The file of that name, or the same gzipped or unzipped where only that is there."""
+    native = folder / name
+    other = native.with_suffix("") if native.suffix == ".gz" else native.with_name(f"{name}.gz")
+    return other if other.is_file() and not native.is_file() else native
+
+
 def inside(root: Path, relative: str) -> Path:
     """`root / relative`, refused if it leads out of `root`.
 

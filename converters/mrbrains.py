@@ -132,13 +132,6 @@ def once(seen: dict[str, Path], name: str, folder: Path) -> str:
     return name
 
 
-def stored(folder: Path, name: str) -> Path:
-    """The file of that name, or the same gzipped or unzipped where only that is there."""
-    native = folder / name
-    other = native.with_suffix("") if native.suffix == ".gz" else native.with_name(f"{name}.gz")
-    return other if other.is_file() and not native.is_file() else native
-
-
 def excluded(label: Volume, values: dict[int, str]) -> tuple[Volume, tuple[str, ...]]:
     """The label map with these source values as 255, and what was excluded, counted."""
     counts = {what: int((label.array == value).sum()) for value, what in values.items()}

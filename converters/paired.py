@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,13 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from converters import nifti
 from converters.dataset import IGNORE
 from converters.description import Channel, LabelInfo
 from converters.errors import BenchError
 from converters.export import IGNORED
-from converters.files import is_junk, natural_key
+from converters.files import is_junk, natural_key, safe_id
 from converters.kept import Kept, KeptCase
+from converters.paired_files import files_of, is_slice, read_channels, read_map, says_spacing
 from converters.source import Loaded, RawCase
 from converters.volume import Volume, read_label
 
@@ -133,9 +135,33 @@ def ndim(pairs: Sequence[Pair]) -> Literal[2, 3]:
     """2 where the first image is one slice."""
     first = next((path for pair in pairs for path in pair.images if path.is_file()), None)
     with contextlib.suppress(BenchError):  # its case says what is wrong
-        if first is not None and nifti.shape(first)[2] == 1:
+        if first is not None and is_slice(first):
             return 2
     return 3
+
+
+def without_spacing(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """A warning where images say nothing of millimetres."""
+    if all(says_spacing(path) for pair in pairs for path in pair.images):
+        return ()
+    return ("pictures say nothing of millimetres: 1 stands for their spacing, and distances are in pixels",)
+
+
+def name(native: str, root: Path) -> str:
+    """A dataset's name of anybody's making as an id: letters beyond ASCII become the nearest, other signs `-`.
+
+    Raises:
+        BenchError: nothing is left of it.
+    """
+    plain = unicodedata.normalize("NFKD", native).encode("ascii", "ignore").decode()
+    try:
+        return safe_id(re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-"))
+    except BenchError:
+        raise BenchError(
+            f"'{native}' cannot be the name of a dataset",
+            where=root,
+            mend="rename the folder: letters a-z, digits and '-', at most 64",
+        ) from None
 
 
 def line(text: str) -> str:
@@ -174,7 +200,8 @@ def raw_cases(pairs: Sequence[Pair], root: Path, reading: Reading, kept: Kept | 
         known = kept.cases.get(pair.native) if kept else None
         subject = known.subject if known else pair.native
         labels = [] if pair.label is None else [pair.label]
-        there = (*pair.images, *labels, *pair.annotations.values(), root / DESCRIPTION)
+        images = dict.fromkeys(file for path in pair.images for file in files_of(path))
+        there = (*images, *labels, *pair.annotations.values(), root / DESCRIPTION)
         meta = dict(known.meta) if known else {}
         read: Callable[[], Loaded] = partial(load, pair, reading, known)
         yield RawCase(pair.native, subject, there, read, meta, held_out=pair.held_out)
@@ -189,17 +216,17 @@ def load(pair: Pair, reading: Reading, kept: KeptCase | None) -> Loaded:
     if not pair.images:
         assert pair.label is not None
         raise BenchError(f"the label {pair.label.name} has no image", where=pair.label, mend="restore the image")
-    volumes = [volume for path in pair.images for volume in _channels(path)]
+    volumes = [volume for path in pair.images for volume in read_channels(path)]
     if len(volumes) != len(reading.channels):
         raise BenchError(
             f"{len(volumes)} channels; {DESCRIPTION} names {len(reading.channels)}: {', '.join(reading.channels)}",
             where=pair.images[0],
             mend="take the files that belong together",
         )
-    label = None if pair.label is None else _label(pair.label, reading)
+    label = None if pair.label is None else _label(pair.label, volumes[0], reading)
     images = dict(zip(reading.channels, volumes, strict=True))
     if kept is None:
-        return Loaded(images, label)
+        return Loaded(images, label, spacing_known=all(map(says_spacing, pair.images)))
     return Loaded(
         images,
         label,
@@ -210,13 +237,8 @@ def load(pair: Pair, reading: Reading, kept: KeptCase | None) -> Loaded:
     )
 
 
-def _channels(path: Path) -> list[Volume]:
-    array, affine = nifti.decode_channels(path)
-    return [Volume(array[..., number], affine) for number in range(array.shape[3])]
-
-
-def _label(path: Path, reading: Reading) -> Volume:
-    volume = read_label(path)
+def _label(path: Path, image: Volume, reading: Reading) -> Volume:
+    volume = read_map(path, image)
     if not reading.ours and (count := int((volume.array == IGNORE).sum())):
         raise BenchError(
             f"{path.name}: {count} voxels hold 255, which {DESCRIPTION} does not name",

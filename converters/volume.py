@@ -64,7 +64,15 @@ def read_label(path: Path) -> Volume:
     Raises:
         BenchError: as `read_nifti`, or a value is no integer from 0 to 255.
     """
-    volume = read_nifti(path)
+    return whole(read_nifti(path), path)
+
+
+def whole(volume: Volume, path: Path) -> Volume:
+    """The numbers of a file as the codes of a label map, uint8.
+
+    Raises:
+        BenchError: a value is no integer from 0 to 255.
+    """
     array = volume.array
     if array.dtype.kind == "f" and (broken := array != np.rint(array)).any():
         first = tuple(int(i) for i in np.argwhere(broken)[0])

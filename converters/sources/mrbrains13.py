@@ -16,6 +16,7 @@ from pathlib import Path
 
 from converters import mrbrains
 from converters.description import LabelInfo, Source
+from converters.files import stored
 from converters.plausible import check_body
 from converters.source import Access, Info, Loaded, Options, RawCase
 from converters.volume import Volume, read_label, read_nifti
@@ -60,11 +61,11 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     """Every person; those of TestData have no labels."""
     seen: dict[str, Path] = {}
     for folder, in_test in mrbrains.people(raw, _is_person):
-        structures, tissues = (mrbrains.stored(folder, name) for name in (_STRUCTURES, _TISSUES))
+        structures, tissues = (stored(folder, name) for name in (_STRUCTURES, _TISSUES))
         there = tuple(path for path in (structures, tissues) if path.is_file())
         held_out = not there if in_test is None else in_test
         name = mrbrains.once(seen, f"{'test' if held_out else 'training'}-{folder.name}", folder)
-        images = tuple(mrbrains.stored(folder, image) for image in _IMAGES)
+        images = tuple(stored(folder, image) for image in _IMAGES)
         # Every person of the training part has labels, so absent ones there are a broken download.
         wanted = structures if dataset == "mrbrains13" or there == (structures,) else tissues
         labels = there if held_out else tuple(dict.fromkeys((wanted, *there)))
@@ -73,7 +74,7 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
 
 
 def _is_person(folder: Path) -> bool:
-    return any(mrbrains.stored(folder, file).is_file() for file in (*_IMAGES, _STRUCTURES, _TISSUES))
+    return any(stored(folder, file).is_file() for file in (*_IMAGES, _STRUCTURES, _TISSUES))
 
 
 def _load(images: tuple[Path, ...], structures: Path, tissues: Path, dataset: str, *, labelled: bool) -> Loaded:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from converters import mrbrains
 from converters.description import LabelInfo, Source
+from converters.files import stored
 from converters.plausible import check_body
 from converters.source import Access, Info, Loaded, Options, RawCase
 from converters.volume import read_label, read_nifti
@@ -73,8 +74,8 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     seen: dict[str, Path] = {}
     for folder, in_test in mrbrains.people(raw, _is_person):
         name = mrbrains.once(seen, folder.name, folder)
-        images = tuple(mrbrains.stored(folder / "pre", image) for image in _IMAGES)
-        segm = mrbrains.stored(folder, _LABEL)
+        images = tuple(stored(folder / "pre", image) for image in _IMAGES)
+        segm = stored(folder, _LABEL)
         held_out = bool(in_test)
         # Every person of the training part has labels, so absent ones there are a broken download.
         label = segm if segm.is_file() or not held_out else None
@@ -83,7 +84,7 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
 
 
 def _is_person(folder: Path) -> bool:
-    return (folder / "pre").is_dir() or mrbrains.stored(folder, _LABEL).is_file()
+    return (folder / "pre").is_dir() or stored(folder, _LABEL).is_file()
 
 
 def _load(images: tuple[Path, ...], segm: Path | None, dataset: str) -> Loaded:

@@ -6,6 +6,7 @@ Antonelli et al., Nature Communications 2022 (doi 10.1038/s41467-022-30695-9). T
     dataset.json    labels {"1": name}, modality {"0": name}, training [{image, label}], test [image]
     imagesTr/<case>.nii.gz   labelsTr/<case>.nii.gz   imagesTs/<case>.nii.gz   ._<case>.nii.gz is what macOS leaves
 
+`.nii` does too, also where dataset.json says `.nii.gz`.
 A file with four axes holds one channel at each place of the last (BrainTumour, Prostate). Label maps may be stored as
 float; a fraction is refused. `ignore` as the highest label becomes 255.
 """
@@ -20,8 +21,9 @@ import msgspec
 from converters import kept, paired
 from converters.description import Channel, Source
 from converters.errors import BenchError
-from converters.files import inside, natural_key, safe_id
+from converters.files import inside, natural_key, stored
 from converters.paired import DESCRIPTION, Codes, Pair, Reading
+from converters.paired_files import NIFTI
 from converters.schema import read
 from converters.source import Access, Info, Options, PublishedSplit, RawCase, Remote
 
@@ -53,7 +55,6 @@ ACCESS = Access(
         for task, md5 in _TASKS.items()
     ),
 )
-_ENDING = ".nii.gz"
 _FOLDER = re.compile(r"Task\d+_(.+)")
 _MEND = "save it as plain UTF-8 with the keys of a Decathlon task; for nnU-Net's: bench convert nnunet"
 
@@ -97,7 +98,7 @@ class Task:
         """Of the dataset."""
         match, named = _FOLDER.fullmatch(self.folder), self.described.frugalseg
         own = match[1] if match else self.described.name or self.folder
-        bare = named.name if named else safe_id(own, where=self.root)
+        bare = named.name if named else paired.name(own, self.root)
         made_up = bare.startswith("phantom-")
         return f"{'phantom-' if made_up else ''}msd-{bare.removeprefix('phantom-')}"
 
@@ -177,12 +178,11 @@ def _pairs(task: Task) -> list[Pair]:
     """Every image and label that is listed or lies there."""
     found: list[Pair] = []
     for room in paired.ROOMS:
-        images = paired.files(task.root / f"images{room}", _ENDING)
-        labels = paired.files(task.root / f"labels{room}", _ENDING)
+        images, labels = (_files(task.root / f"{what}{room}") for what in ("images", "labels"))
         if room == "Tr":
             listed = {_stem(one.image): one for one in (*task.described.training, *task.described.validation)}
-            images |= {stem: inside(task.root, one.image) for stem, one in listed.items()}
-            drawn = {stem: inside(task.root, one.label) for stem, one in listed.items()}
+            images |= {stem: _stored(task.root, one.image) for stem, one in listed.items()}
+            drawn = {stem: _stored(task.root, one.label) for stem, one in listed.items()}
             labels = {stem: path for stem, path in labels.items() if path not in drawn.values()} | drawn
         for native in sorted({*images, *labels}, key=natural_key):
             there = (images[native],) if native in images else ()
@@ -190,8 +190,17 @@ def _pairs(task: Task) -> list[Pair]:
     return found
 
 
+def _files(folder: Path) -> dict[str, Path]:
+    return {stem: path for ending in reversed(NIFTI) for stem, path in paired.files(folder, ending).items()}
+
+
+def _stored(root: Path, listed: str) -> Path:
+    path = inside(root, listed)
+    return stored(path.parent, path.name)
+
+
 def _stem(listed: str) -> str:
-    return Path(listed).name.removesuffix(_ENDING)
+    return Path(listed).name.removesuffix(".gz").removesuffix(".nii")
 
 
 def _splits(task: Task, pairs: list[Pair]) -> tuple[PublishedSplit, ...]:

@@ -6,6 +6,7 @@ what dataset.json names. RAW is one `DatasetNNN_Name` (or a folder of another na
     dataset.json    channel_names, labels, numTraining, file_ending; or the files: `dataset` {case: {images, label}}
     imagesTr/<case>_0000.nii.gz, _0001 ...   labelsTr/<case>.nii.gz   imagesTs/   labelsTs/   splits_final.json
 
+Other file endings: .nii, .mha, .nrrd, .png, .bmp, .tif (its volumes have their spacing in imagesTr/<case>.json).
 `ignore` must be the highest code and becomes 255. Lists of codes are overlapping regions. A case is taken for a person,
 which is wrong where people were scanned twice: nnU-Net has no word for that, our own folders have. The folds of
 splits_final.json become splits: their `val` is the test side unless imagesTs has labels.
@@ -23,14 +24,14 @@ from converters import kept, paired
 from converters.dataset import Dataset, Split
 from converters.description import Channel, Source
 from converters.errors import BenchError
-from converters.files import inside, natural_key, read_json, safe_id
+from converters.files import inside, natural_key, read_json
 from converters.paired import DESCRIPTION, Codes, Pair, Reading
+from converters.paired_files import ENDINGS
 from converters.schema import read
 from converters.source import Info, Options, PublishedSplit, RawCase
 
 INFO: tuple[Info, ...] = ()
 _FOLDER = re.compile(r"Dataset\d{3}_(.+)")
-_ENDINGS = (".nii.gz", ".nii")
 _MEND = "nnU-Net 2: documentation/dataset_format.md says which keys it takes"
 
 
@@ -78,7 +79,7 @@ class Folder:
         if self.kept is not None:
             return self.kept.name
         match = _FOLDER.fullmatch(self.root.resolve().name)
-        return safe_id(match[1] if match else self.described.name or self.root.resolve().name, where=self.root)
+        return paired.name(match[1] if match else self.described.name or self.root.resolve().name, self.root)
 
 
 def infos(raw: Path, options: Options) -> list[Info]:
@@ -128,6 +129,7 @@ def _info(folder: Folder) -> Info:
     if folder.kept is not None:
         info = kept.info(folder.kept, folder.name)
         return dataclasses.replace(info, splits=splits)
+    warnings += paired.without_spacing(pairs)
     if ignore is not None:
         warnings += ("voxels with nnU-Net's ignore label are 255: nobody annotated them",)
     return Info(
@@ -197,11 +199,11 @@ def _room(folder: Folder, room: str) -> Iterator[Pair]:
 
 def _ending(folder: Folder) -> str:
     ending = folder.described.file_ending
-    if ending not in _ENDINGS:
+    if ending not in ENDINGS:
         raise BenchError(
-            f"file_ending is {ending!r}; {' and '.join(_ENDINGS)} are read",
+            f"file_ending is {ending!r}; these are read: {', '.join(ENDINGS)}",
             where=folder.root / DESCRIPTION,
-            mend="bench convert folder reads PNG, TIFF, MHA and others",
+            mend="bench convert folder reads other kinds",
         )
     return ending
 

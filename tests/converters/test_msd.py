@@ -1,5 +1,6 @@
 """Tasks of the Medical Segmentation Decathlon: what converts, and what is refused."""
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -235,3 +236,22 @@ def test_a_fifth_axis_is_refused(tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 2, 3), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
     with pytest.raises(BenchError, match="5-D, 2x2x2x2x3"):
         nifti.decode_channels(tmp_path / "a.nii.gz")
+
+
+def test_files_that_were_unzipped_are_found_though_the_description_names_the_zipped_ones(tmp_path):
+    task = written(tmp_path) / GLAND
+    (known,) = convert("msd", task, tmp_path / "known")
+    for path in task.rglob("[!.]*.nii.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    (report,) = convert("msd", task, tmp_path / "data")
+    assert report.failures == []
+    assert Dataset.load(report.root).content_sha256() == Dataset.load(known.root).content_sha256()
+
+
+def test_a_folder_of_any_name_makes_a_dataset(tmp_path):
+    task = (written(tmp_path) / GLAND).rename(tmp_path / "Task09_Écho (2)")
+    (report,) = convert("msd", task, tmp_path / "data")
+    assert report.name == "phantom-msd-echo-2" and report.failures == []
+    with pytest.raises(BenchError, match="'肝' cannot be the name of a dataset"):
+        convert("msd", task.rename(tmp_path / "Task09_肝"), tmp_path / "data")

@@ -1,11 +1,14 @@
 """Raw datasets of nnU-Net: what converts, and what is refused."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from described import changed
+from PIL import Image
 from tiny import EXPERT, tiny_dataset
 
 from bench.protocols import parse
@@ -83,7 +86,7 @@ def test_images_and_labels_without_the_other_are_named(tmp_path):
         ({"labels": {"background": 0, "shell": 1, "core": 2, "ignore": [3]}}, "'ignore' is"),
         ({"labels": {"background": 1, "shell": 0}}, "labels need 'background': 0"),
         ({"labels": {"background": 0, "shell": 1, "core": 3}}, "not consecutive from 0"),
-        ({"file_ending": ".png"}, r"file_ending is '\.png'; \.nii\.gz and \.nii are read"),
+        ({"file_ending": ".dcm"}, r"file_ending is '\.dcm'; these are read: \.nii\.gz, "),
         ({"channel_names": {"0": "CT", "2": "PET"}}, "numbered 0, 2, not from 0"),
     ],
 )
@@ -168,3 +171,80 @@ def test_a_view_is_no_raw_dataset(tmp_path):
     with pytest.raises(BenchError, match="a view is no raw dataset") as error:
         convert("nnunet", shown.root, tmp_path / "data")
     assert "bench export" in error.value.mend
+
+
+def described(raw: Path, ending: str, *channels: str) -> Path:
+    """An empty folder with a dataset.json of two cases."""
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir(parents=True)
+    names = {str(number): name for number, name in enumerate(channels)}
+    told = {"channel_names": names, "labels": {"background": 0, "road": 1}, "numTraining": 2, "file_ending": ending}
+    (raw / "dataset.json").write_text(json.dumps(told))
+    return raw
+
+
+def converted(raw: Path, out: Path) -> Dataset:
+    (report,) = convert("nnunet", raw, out)
+    assert report.failures == [] and check(report.root) == []
+    return Dataset.load(report.root)
+
+
+def test_pictures_are_read_and_colours_are_channels(tmp_path):
+    raw = described(tmp_path / "Dataset120_Road", ".png", "R", "G", "B")
+    colours = np.random.default_rng(0).integers(0, 255, (2, 20, 30, 3), dtype=np.uint8)
+    for number, picture in enumerate(colours):
+        Image.fromarray(picture).save(raw / "imagesTr" / f"img_{number}_0000.png")
+        Image.fromarray((picture[..., 0] > 99).astype(np.uint8)).save(raw / "labelsTr" / f"img_{number}.png")
+    dataset = converted(raw, tmp_path / "data")
+    assert dataset.file.bench.ndim == 2 and dataset.channels == ("R", "G", "B")
+    assert dataset.file.bench.warnings[-1].startswith("pictures say nothing of millimetres")
+    case = dataset.case("img-1")
+    assert not case.geometry.spacing_known and case.geometry.shape == (30, 20, 1)
+    for channel, name in enumerate("RGB"):
+        found = np.asarray(nib.load(dataset.root / case.images[name].file).dataobj)[::-1, ::-1, 0].T
+        np.testing.assert_array_equal(found, colours[1, ..., channel])
+    label = np.asarray(nib.load(dataset.root / case.label.file).dataobj)[::-1, ::-1, 0].T
+    np.testing.assert_array_equal(label, colours[1, ..., 0] > 99)
+    Image.fromarray(colours[0]).save(raw / "labelsTr" / "img_0.png")
+    (report,) = convert("nnunet", raw, tmp_path / "again")
+    assert [error.what for error in report.failures] == ["img-0: img_0.png: the mask is drawn in colours"]
+
+
+@pytest.mark.parametrize("spacing", [[3, 2, 1], None, [3, 0, 1]])
+def test_a_tiff_is_a_volume_with_the_spacing_beside_it(tmp_path, spacing):
+    raw = described(tmp_path / "Dataset121_Cells", ".tif", "EM")
+    voxels = np.random.default_rng(0).integers(0, 4000, (2, 5, 6, 7), dtype=np.uint16)
+    for number, stack in enumerate(voxels):
+        for path, pages in (("imagesTr/c_{}_0000.tif", stack), ("labelsTr/c_{}.tif", (stack > 2000).astype(np.uint8))):
+            first, *others = map(Image.fromarray, pages)
+            first.save(raw / path.format(number), save_all=True, append_images=others)
+        if spacing:
+            (raw / "imagesTr" / f"c_{number}.json").write_text(json.dumps({"spacing": spacing}))
+    if spacing and 0 in spacing:
+        (report,) = convert("nnunet", raw, tmp_path / "data")
+        assert "c_0.json: spacing (3.0, 0.0, 1.0) is not positive" in report.failures[0].what
+        return
+    dataset = converted(raw, tmp_path / "data")
+    case = dataset.case("c-1")
+    assert case.geometry.spacing_mm == ((1, 2, 3) if spacing else (1, 1, 1))
+    assert case.geometry.spacing_known == bool(spacing)
+    assert ("imagesTr/c_1.json" in {source.path for source in case.sources}) == bool(spacing)
+    for file, wanted in ((case.images["EM"].file, voxels[1]), (case.label.file, voxels[1] > 2000)):
+        found = np.asarray(nib.load(dataset.root / file).dataobj)[::-1, ::-1].T
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_itk_writes_is_read(tmp_path):
+    raw = described(tmp_path / "Dataset122_Knee", ".mha", "CT")
+    voxels = np.random.default_rng(0).integers(-500, 500, (2, 5, 6, 7), dtype=np.int16)
+    for number, volume in enumerate(voxels):
+        for path, array in (("imagesTr/k_{}_0000.mha", volume), ("labelsTr/k_{}.mha", (volume > 0).astype(np.uint8))):
+            image = sitk.GetImageFromArray(array)
+            image.SetSpacing((1, 2, 3))
+            sitk.WriteImage(image, str(raw / path.format(number)))
+    dataset = converted(raw, tmp_path / "data")
+    case = dataset.case("k-0")
+    assert dataset.file.bench.ndim == 3 and case.geometry.spacing_mm == (1, 2, 3)
+    for file, wanted in ((case.images["CT"].file, voxels[0]), (case.label.file, voxels[0] > 0)):
+        found = np.asarray(nib.load(dataset.root / file).dataobj)[::-1, ::-1].T
+        np.testing.assert_array_equal(found, wanted)
