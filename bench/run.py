@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.lock import locked
 from bench.outcome import Outcome, record
 from bench.plan import Plan
 from bench.views import view
 from converters.errors import BenchError
+from converters.lock import locked
 from leaderboards.record import Record
 
 Progress = Callable[[str, int, int], None]  # phase, done, total

@@ -32,7 +32,7 @@ def command(source: str, folder: Path | None, only: tuple[str, ...], unpack: boo
     Repeated, it goes on where it broke off, and fetches nothing twice. Where somebody must register it prints the
     page and the steps, and the exit code is 3.
     """
-    from bench.lock import locked
+    from converters.lock import locked
     from converters.source import find
 
     access: Access | None = getattr(find(source), "ACCESS", None)

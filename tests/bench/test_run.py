@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from baselines.config import NetConfig, TrainConfig
-from bench.lock import Holder
 from bench.plan import plan
 from bench.recipe import Recipe
 from bench.run import Place, run
 from bench.splits import freeze_default
 from converters.dataset import Dataset
 from converters.errors import BenchError, EnvironmentFault
+from converters.lock import Holder
 from converters.volume import Volume, read_label, write_nifti
 from leaderboards.record import Record
 

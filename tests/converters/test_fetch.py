@@ -13,9 +13,9 @@ import pytest
 from contents import tree
 from crooked_server import Site, serving
 
-from bench.lock import locked
 from converters.errors import BenchError, EnvironmentFault
 from converters.fetch import Patience, fetch
+from converters.lock import locked
 from converters.phantoms.acdc import write as write_acdc
 from converters.source import Access, Remote
 from converters.sources import acdc, chaos
