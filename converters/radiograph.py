@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from converters.errors import BenchError
 from converters.files import read
@@ -21,6 +22,7 @@ Codes = npt.NDArray[np.uint8]
 SIDE, MM = 2048, 358.4  # pixels and length of a film's side
 HIGHEST = 4095  # of 12 bits
 _STRAYS = 1e-3  # share of pixels above 12 bits that damage explains; read in the wrong byte order, most are
+_CLEAR = 0.1  # of the standard deviation: a smaller difference of two means tells nothing
 _GREYS = 64  # fewer different values are no radiograph
 _PLAIN = ("1", "L", "P", "RGB", "I;16")  # Pillow's names of pictures without transparency
 _DEPTH = 24  # byte of a PNG that holds the bits per channel
@@ -128,7 +130,7 @@ def onto(label: Codes, film: Film, where: Path) -> Codes:
 
 
 def shows_dark_lungs(film: Film, right: Mask, left: Mask, where: Path) -> bool:
-    """Whether the lungs are darker than what lies between them, as on every film that is displayed as usual.
+    """Whether the lungs are darker than what lies between them, as on films displayed as usual; or it cannot be told.
 
     Shape: masks of the film's size, or of a whole part of it.
 
@@ -149,7 +151,8 @@ def shows_dark_lungs(film: Film, right: Mask, left: Mask, where: Path) -> bool:
     inner = np.where(right, columns[:, None], -1).max(axis=0)
     outer = np.where(left, columns[:, None], len(columns)).min(axis=0)
     between = (columns[:, None] > inner) & (columns[:, None] < outer) & right.any(axis=0) & left.any(axis=0)
-    return not between.any() or bool(pixels[right | left].mean() < pixels[between].mean())
+    lungs = pixels[right | left].mean()
+    return not between.any() or bool(lungs < pixels[between].mean() + _CLEAR * pixels.std())
 
 
 def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
@@ -158,13 +161,20 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
     with opened(path, kind) as (image, data):
         if getattr(image, "n_frames", 1) > 1 or image.mode not in _PLAIN or "transparency" in image.info:
             raise BenchError(f"{path.name}: several pictures in one, or a transparent one", where=path, mend=_AGAIN)
-        pixels = np.asarray(image.convert("RGB") if image.mode == "P" else image)
+        grey = image.mode == "P" and _is_grey(image)
+        pixels = np.asarray(image.convert("L" if grey else "RGB") if image.mode == "P" else image)
         told = f"{data[_DEPTH] if kind == 'PNG' else 8}-bit {kind}{' with a palette' if image.mode == 'P' else ''}"
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
             raise BenchError(f"{path.name}: drawn in colours", where=path, mend="take the original file")
         pixels = pixels[..., 0]
-    return (pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint8)).T, told
+    return (pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)).T, told
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether a palette has no colours at all."""
+    colours = image.getpalette("RGB") or []
+    return colours[::3] == colours[1::3] == colours[2::3]
 
 
 def _greys(pixels: npt.NDArray[Any], path: Path) -> int:

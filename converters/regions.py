@@ -89,7 +89,7 @@ class Regions:
 
     def _patterns(self, masks: Mapping[str, Mask]) -> npt.NDArray[np.uint16]:
         """Which structures lie at each place, a bit for each."""
-        patterns = np.zeros(masks[self.structures[0]].shape, np.uint16)
+        patterns = np.zeros_like(masks[self.structures[0]], np.uint16)  # laid out as the mask is, which is fast
         for bit, name in enumerate(self.structures):
             patterns |= masks[name].astype(np.uint16) << np.uint16(bit)
         return patterns

@@ -12,9 +12,10 @@ counted. PNG copies come in 8 and 16 bits, with palettes, either way round. Mask
 each side. The folds are the odd and the even numbers. Only listed columns of the clinical texts are taken.
 """
 
+import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ _SPLITS = tuple(
         train=_numbered(1 - fold % 2),
         val=(),
         test=_numbered(fold % 2),
+        whoever=True,
     )
     for fold in (1, 2)
 )
@@ -82,10 +84,26 @@ _SPLITS = tuple(
 
 def infos(raw: Path, options: Options) -> tuple[Info, ...]:
     """All structures, and the lungs alone; every overlap that the masks hold has its code."""
-    return tuple(_info(name, _regions(raw, name)) for name in _PARTS)
+    films, drawn = _images(raw).keys(), _drawn(_masks(raw))
+    bare = sorted(films - drawn) if drawn else []
+    told = (f"{len(bare)} of {len(films)} films have no mask: {', '.join(bare[:5])}",) if bare else ()
+    splits = tuple(_splits(films - {*bare}, frozenset(bare)))
+    return tuple(_info(name, _regions(raw, name), splits, told) for name in _PARTS)
 
 
-def _info(name: str, regions: Regions) -> Info:
+def _splits(scored: Set[str], bare: Set[str]) -> Iterator[PublishedSplit]:
+    """The folds of the films that are there; who has no mask is not tested on."""
+    for split in _SPLITS:
+        if scored & {*split.train} and scored & {*split.test}:
+            yield dataclasses.replace(split, test=tuple(film for film in split.test if film not in bare))
+
+
+def _drawn(masks: Mapping[str, Mapping[str, Path]]) -> set[str]:
+    """The films that have a mask of something."""
+    return {film for of in masks.values() for film in of}
+
+
+def _info(name: str, regions: Regions, splits: tuple[PublishedSplit, ...], told: tuple[str, ...]) -> Info:
     return Info(
         name=name,
         version="1",
@@ -101,18 +119,19 @@ def _info(name: str, regions: Regions) -> Info:
         labels=regions.labels,
         label_info={structure: _STRUCTURES[structure] for structure in regions.structures},
         ndim=2,
-        splits=_SPLITS,
+        splits=splits,
         warnings=(
             "redistribution of films and masks is prohibited",
             "high values are dark in the original films: turned round (4095 - value), so that high is bright",
             "masks of half the film's size were copied onto the 2 x 2 film pixels that each of their pixels covers: "
             "outlines are no finer than 0.35 mm",
+            *told,
         ),
     )
 
 
 def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
-    """Every film. Where there are masks each film has one of each structure; a set without some structure is left out.
+    """Every film. One that has a mask has one of each structure; a set without some structure is left out.
 
     Raises:
         BenchError: one film or mask lies there twice.
@@ -125,8 +144,11 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     first = 1 + len(regions.combinations) - len(further)
     # A further overlap may move codes, so cases that were converted before it was found are converted again.
     coding = {"overlaps": "; ".join(f"{c} = {' + '.join(names)}" for c, names in enumerate(further, first))}
+    known = _drawn(masks)
     for name, image in _images(raw).items():
-        drawn = {part: masks[part].get(name, Path(image.parent, part, f"{name}.gif")) for part in parts if masks[part]}
+        # A film that lacks one mask of several is a broken download; one without any may be of the other fold.
+        wanted = parts if name in known else ()
+        drawn = {part: masks[part].get(name, Path(image.parent, part, f"{name}.gif")) for part in wanted}
         rows, texts = clinical.get(name, ({}, ()))
         meta = {"nodule": "yes" if name.startswith("JPCLN") else "no", **rows, **(coding if further else {})}
         load = functools.partial(_load, image, drawn, regions)

@@ -14,7 +14,7 @@ from converters.convert import Report, convert
 from converters.dataset import Case, Dataset
 from converters.phantoms import jsrt
 from converters.phantoms.mark import is_phantom
-from converters.radiograph import read_copy, read_raw
+from converters.radiograph import Film, read_copy, read_mask, read_raw, shows_dark_lungs
 from converters.source import Options, find
 from converters.volume import read_label, read_nifti
 
@@ -353,8 +353,45 @@ def test_runs_of_spaces_separate_columns_too(raw: Path) -> None:
     assert case.meta == {"age_years": 56.0, "nodule": "no", "sex": "F"}
 
 
-def test_the_folds_are_the_odd_and_the_even_numbers(films: Path) -> None:
-    for info in find("jsrt").infos(films, Options()):
+def test_films_of_the_fold_that_has_no_masks_are_unlabelled_and_said(raw: Path, tmp_path: Path) -> None:
+    jsrt.write(tmp_path / "more", 3, 0, jsrt.Quirks(kind="8-bit", side=1024))
+    shutil.copytree(tmp_path / "more", raw, dirs_exist_ok=True)
+    shutil.rmtree(raw / "scratch" / "fold2")
+    for dataset in converted(raw, tmp_path / "data").values():
+        assert [(case.native_id, case.label is None) for case in dataset.cases] == [
+            ("JPCLN001", False),
+            ("JPCLN002", True),
+            ("JPCNN001", False),
+        ]
+        assert dataset.file.bench.warnings[-1] == "1 of 3 films have no mask: JPCLN002"
+        assert not list(dataset.root.glob("splits/scr-*"))
+
+
+def test_the_folds_hold_the_films_that_are_there(raw: Path, tmp_path: Path) -> None:
+    jsrt.write(tmp_path / "more", 3, 0, jsrt.Quirks(kind="8-bit", side=1024))
+    shutil.copytree(tmp_path / "more", raw, dirs_exist_ok=True)
+    split = converted(raw, tmp_path / "data")["jsrt"].split("scr-fold1")
+    assert (split.train, split.val, split.test) == (("jpcln002",), (), ("jpcln001", "jpcnn001"))
+    for mask in raw.rglob("JPCNN001.gif"):
+        mask.unlink()
+    split = converted(raw, tmp_path / "fewer")["jsrt"].split("scr-fold1")
+    assert split.test == ("jpcln001",)
+
+
+def test_a_film_that_shows_neither_is_not_called_turned_round(films: Path, tmp_path: Path) -> None:
+    raw = shutil.copytree(films, tmp_path / "raw")
+    for seed in range(4):
+        noise = np.random.default_rng(seed).integers(0, 4096, (2048, 2048))
+        film = Film(noise.astype(np.uint16), 4095, False, ())
+        masks = [read_mask(raw / MASKS / f"{side} lung" / "JPCLN001.gif") for side in ("right", "left")]
+        assert shows_dark_lungs(film, *masks, raw)
+
+
+def test_the_folds_are_the_odd_and_the_even_numbers(tmp_path: Path) -> None:
+    for kind, count in (("JPCLN", 154), ("JPCNN", 93)):
+        for number in range(1, count + 1):
+            (tmp_path / f"{kind}{number:03d}.IMG").touch()
+    for info in find("jsrt").infos(tmp_path, Options()):
         first, second = info.splits
         assert (first.name, second.name) == ("scr-fold1", "scr-fold2")
         assert (len(first.test), len(first.train)) == (124, 123)
