@@ -24,8 +24,12 @@ ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _ZIP_END = struct.Struct("<4s8xI6x")  # signature, bytes of the directory
+_ZIP64_END = struct.Struct("<4s36xQ8x")  # the same in archives of more than 4 GB; zipfile lets it overrule the other
+_ZIP64_FINDER = 20  # bytes between the two
 _ZIP_NAME = 512  # bytes that an entry of the directory stays below, on the average
 _AT_ONCE = 1 << 20  # bytes of one read; a tar header that wants more is no header
+_PADDING = 1 << 24  # bytes of nothing that may follow a tar
+_NAME = 255  # bytes of a file name
 _XZ_MEMORY = 1 << 28  # bytes a decoder may ask for; xz -9 wants a quarter of it
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
 _DAMAGED = (
@@ -35,7 +39,8 @@ _DAMAGED = (
     lzma.LZMAError,
     NotImplementedError,
     EOFError,
-    UnicodeError,
+    ValueError,
+    OverflowError,
 )
 
 
@@ -96,6 +101,8 @@ def unpack(archive: Path, into: Path, limits: Limits = SUBMISSION) -> int:
             for entry in entries:
                 _write(entry, draft / entry.name)
         _only_folder(draft, into.name).replace(into)
+    except BenchError:  # a ValueError, too
+        raise
     except _DAMAGED as error:
         raise _broken(archive, str(error)) from None
     except OSError as error:
@@ -147,16 +154,22 @@ def _opened(archive: Path, limits: Limits) -> Iterator[Iterator[_Entry]]:
             yield (_of_zip(box, entry) for entry in box.infolist())
         return
     with _inflated(archive) as stream, tarfile.open(fileobj=_Sipped(stream), mode="r:") as tar:
-        yield (_of_tar(tar, member) for member in tar)
+        yield _members(tar, stream)
 
 
 def _directory(archive: Path) -> int:
     """Bytes of a zip's directory, which zipfile would read and keep before anybody can count."""
     with archive.open("rb") as file:
-        file.seek(max(0, archive.stat().st_size - _ZIP_END.size - (1 << 16)))
+        whole = _ZIP64_END.size + _ZIP64_FINDER + _ZIP_END.size + (1 << 16)
+        file.seek(max(0, archive.stat().st_size - whole))
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
-    return _ZIP_END.unpack_from(tail, at)[1] if 0 <= at <= len(tail) - _ZIP_END.size else 0
+    if not 0 <= at <= len(tail) - _ZIP_END.size:
+        return 0
+    large = at - _ZIP64_FINDER - _ZIP64_END.size
+    if large >= 0 and tail.startswith(b"PK\6\6", large):
+        return int(_ZIP64_END.unpack_from(tail, large)[1])
+    return int(_ZIP_END.unpack_from(tail, at)[1])
 
 
 def _inflated(archive: Path) -> IO[bytes]:
@@ -205,6 +218,22 @@ def _of_zip(box: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Entry:
     return _Entry(entry.filename, entry.file_size, why_not, entry.is_dir(), partial(box.open, entry))
 
 
+def _members(tar: tarfile.TarFile, stream: IO[bytes]) -> Iterator[_Entry]:
+    """Every entry, and a look at what follows: tarfile takes a damaged header, or a cut, for the end of the archive.
+
+    Read to its end, the stream also finds that its checksum is right.
+    """
+    yield from (_of_tar(tar, member) for member in tar)
+    stream.seek(tar.offset)
+    size = 0
+    while block := stream.read(_AT_ONCE):
+        size += len(block)
+        if block.count(0) != len(block) or size > _PADDING:
+            raise tarfile.ReadError(f"something that is no entry at byte {tar.offset}")
+    if size < tarfile.BLOCKSIZE:
+        raise EOFError(f"cut off at byte {tar.offset}")
+
+
 def _of_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> _Entry:
     why_not = "" if member.isdir() or (member.isreg() and not member.issparse()) else "is no plain file"
     try:
@@ -249,8 +278,10 @@ def _misnamed(entry: _Entry) -> str:
     parts = name.removeprefix("./").split("/") if name != "." else []
     if any(part in ("", ".", "..") for part in parts):
         return "leads out of its folder"
-    if any(part.split(".")[0].lower() in DEVICES or part[-1] in " ." for part in parts):
+    if any(part.split(".")[0].lower() in DEVICES or part[-1] in " ." or {*part} & {*'<>"|?*'} for part in parts):
         return "has a name that Windows cannot hold"
+    if any(len(part.encode()) > _NAME for part in parts):
+        return f"has a name of more than {_NAME} bytes"
     return ""
 
 
