@@ -44,6 +44,10 @@ _DAMAGED = (
 )
 
 
+class Broken(BenchError):
+    """It is no archive, or not all of one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """What an honest archive stays below."""
@@ -85,7 +89,8 @@ def unpack(archive: Path, into: Path, limits: Limits = SUBMISSION) -> int:
     zip, tar, tar.gz, tar.bz2, tar.xz. Files alone are taken, with the rights of new files; times and owners are not.
 
     Raises:
-        BenchError: it is no archive, or damaged; an entry leads elsewhere, is a link or a device, has a name that some
+        Broken: it is no archive, or damaged.
+        BenchError: an entry leads elsewhere, is a link or a device, has a name that some
             file system cannot hold, or clashes with another; there are too many, or too much.
         EnvironmentFault: the disk has no room for it.
     """
@@ -114,8 +119,8 @@ def unpack(archive: Path, into: Path, limits: Limits = SUBMISSION) -> int:
     return len(entries)
 
 
-def _broken(archive: Path, told: str) -> BenchError:
-    return BenchError(f"no whole archive: {told}", where=archive, mend="get it again from its source")
+def _broken(archive: Path, told: str) -> Broken:
+    return Broken(f"no whole archive: {told}", where=archive, mend="get it again from its source")
 
 
 def _refused(fault: str, archive: Path) -> BenchError:

@@ -22,6 +22,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int, int], None
 _AT_ONCE = 1 << 18  # bytes
 _MB = 1_000_000
 _PAGE = (b"<!doctype html", b"<html")
+_BEFORE_PAGE = b"\xef\xbb\xbf \t\r\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,7 @@ class _Draft:
         ask = {"Range": f"bytes={have}-", "If-Range": state.validator} if state is not None and have else {}
         with asked(self.remote.url, ask, patience.timeout) as answer:
             start, total = _span(answer)
-            same = state is None or state.total in (None, total)
+            same = state is None or (state.total in (None, total) and _still(answer, state.validator))
             if answer.status == 416 and same and total == have > 0:
                 return True
             if answer.status == 416 or start not in (0, have) or (start and not same):
@@ -159,7 +160,7 @@ class _Draft:
         name, kind = self.remote.name, answer.headers.get("Content-Type", "")
         if kind.lower().startswith("text/html") and not name.endswith((".html", ".htm")):
             raise self._bad("is HTML, the download failed")
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
+        if answer.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
             raise self._bad("comes packed in a way that was not asked for")
         if total is not None and self.remote.bytes not in (None, total):
             raise self._bad(f"the server offers {total} bytes; {self.remote.bytes} are published")
@@ -184,7 +185,7 @@ class _Draft:
             target.seek(start)
             while (total is None or got < total) and (block := received(answer, _AT_ONCE)):
                 block = block if total is None else block[: total - got]
-                if not got and block[:512].lstrip().lower().startswith(_PAGE):
+                if not got and block[:512].lstrip(_BEFORE_PAGE).lower().startswith(_PAGE):
                     raise self._bad("is HTML, the download failed")
                 got += len(block)
                 if got > most:
@@ -200,6 +201,11 @@ class _Draft:
     def _bad(self, what: str) -> BenchError:
         self.discard()
         return BenchError(f"{self.remote.name}: {what}", where=self.remote.url, mend="get it by hand")
+
+
+def _still(answer: http.client.HTTPResponse, validator: str) -> bool:
+    """Whether the answer names no other version of the file: a server may not know what If-Range means."""
+    return answer.headers.get("ETag" if validator.startswith('"') else "Last-Modified", validator) == validator
 
 
 def _span(answer: http.client.HTTPResponse) -> tuple[int, int | None]:

@@ -73,7 +73,7 @@ def _get(remote: "Remote", folder: Path, *, unpack: bool, as_json: bool) -> int:
             if into.exists():
                 say(f"{into} is there, and is left as it is")
             else:
-                archives.unpack(got.path, into, archives.DOWNLOAD)
+                _unpack(got, into)
     except BenchError as error:
         say(f"{type(error).__name__}: {error}")
         if as_json:
@@ -81,6 +81,19 @@ def _get(remote: "Remote", folder: Path, *, unpack: bool, as_json: bool) -> int:
         return error.exit_code
     _tell(remote, got, into, as_json)
     return 0
+
+
+def _unpack(got: "Fetched", into: Path) -> None:
+    """Unpack an archive; a broken one of which nobody says what it should be is thrown away, to be fetched again."""
+    from converters import archives
+
+    try:
+        archives.unpack(got.path, into, archives.DOWNLOAD)
+    except archives.Broken:
+        if got.fetched and not got.checked:
+            got.path.unlink()
+            got.path.with_name(f"{got.path.name}.sha256").unlink(missing_ok=True)
+        raise
 
 
 def _tell(remote: "Remote", got: "Fetched", into: Path | None, as_json: bool) -> None:

@@ -73,7 +73,6 @@ NAMES = [
 
 
 @pytest.mark.fault(80)
-@pytest.mark.fault(80)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(("name", "said"), NAMES)
 def test_a_zip_with_a_strange_name_writes_nothing(tmp_path, name, said):
@@ -84,7 +83,6 @@ def test_a_zip_with_a_strange_name_writes_nothing(tmp_path, name, said):
 
 
 @pytest.mark.fault(80)
-@pytest.mark.fault(80)
 @pytest.mark.parametrize(("name", "said"), NAMES)
 def test_a_tar_with_a_strange_name_writes_nothing(tmp_path, name, said):
     path = write_tar(tmp_path / "bad.tar", [member("first"), member(name)])
@@ -93,7 +91,6 @@ def test_a_tar_with_a_strange_name_writes_nothing(tmp_path, name, said):
     assert untouched(tmp_path, "bad.tar")
 
 
-@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 @pytest.mark.parametrize(
     ("entries", "said"),
@@ -114,7 +111,6 @@ def test_a_zip_with_a_strange_entry_writes_nothing(tmp_path, entries, said):
     assert untouched(tmp_path, "bad.zip")
 
 
-@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 @pytest.mark.parametrize(
     ("members", "said"),
@@ -147,7 +143,6 @@ def test_an_encrypted_zip_is_refused(tmp_path):
 
 
 @pytest.mark.fault(80)
-@pytest.mark.fault(80)
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_too_many_entries_are_refused(tmp_path, kind):
     path = tmp_path / f"many.{kind}"
@@ -160,7 +155,6 @@ def test_too_many_entries_are_refused(tmp_path, kind):
     assert unpack(path, tmp_path / "into", Limits(entries=60)) == 60
 
 
-@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 def test_a_bomb_and_a_damaged_zip_are_refused(bench, tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -184,7 +178,6 @@ def test_a_bomb_and_a_damaged_zip_are_refused(bench, tmp_path):
 
 
 @pytest.mark.fault(80)
-@pytest.mark.fault(80)
 def test_a_tar_that_claims_a_terabyte_is_refused_without_being_read(tmp_path):
     with gzip.open(tmp_path / "bomb.tar.gz", "wb") as packed:
         packed.write(member("zeros", size=1 << 40).tobuf(tarfile.GNU_FORMAT))
@@ -201,7 +194,6 @@ def test_a_tar_header_as_long_as_a_bomb_is_refused_without_being_read(tmp_path):
         unpack(tmp_path / "bomb.tar.gz", tmp_path / "into")
 
 
-@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 def test_a_zip_that_lies_about_its_size_gives_no_byte_more(tmp_path):
     path = tmp_path / "liar.zip"

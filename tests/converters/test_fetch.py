@@ -70,7 +70,6 @@ def test_without_a_published_checksum_the_first_one_found_is_kept(site, tmp_path
 
 
 @pytest.mark.fault(85)
-@pytest.mark.fault(85)
 @pytest.mark.parametrize("tag", ['"one"', ""])
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(site, tmp_path, tag):
     site.tag, site.cut = tag, 300_000
@@ -140,6 +139,19 @@ def test_a_file_that_changed_between_two_tries_is_never_stitched(site, tmp_path)
     assert list(tree(tmp_path)) == ["set.zip", "set.zip.sha256"]
 
 
+@pytest.mark.fault(85)
+@pytest.mark.parametrize("dated", [False, True])
+def test_a_server_that_does_not_know_if_range_does_not_make_us_stitch(site, tmp_path, dated):
+    def change(one):
+        one.headers = {"Content-Range": f"bytes 300000-{len(BODY) - 1}/{len(BODY)}"} if len(one.asked) == 1 else {}
+        one.headers |= {"ETag": "", "Last-Modified": "Thu, 22 Oct 2015 07:28:00 GMT"} if dated else {"ETag": '"two"'}
+
+    site.headers = {"ETag": ""} if dated else {}
+    site.cut, site.cuts, site.after = 300_000, 1, change
+    assert get(site, tmp_path).path.read_bytes() == BODY
+    assert ranges(site) == [None, "bytes=300000-", None]
+
+
 def test_a_file_that_changed_under_one_tag_is_found_out_by_its_checksum(site, tmp_path):
     site.body = b"old" + BODY[3:]
     site.cut, site.cuts, site.after = 300_000, 1, lambda one: setattr(one, "body", BODY)
@@ -176,11 +188,11 @@ def test_a_part_of_which_nobody_knows_what_it_is_is_not_gone_on_with(site, tmp_p
 
 
 @pytest.mark.fault(80, 85)
-@pytest.mark.fault(80, 85)
 @pytest.mark.parametrize(
     ("site_is", "facts", "said"),
     [
         ({"body": b"<!DOCTYPE html><p>sign in</p>"}, {}, "is HTML, the download failed"),
+        ({"body": b"\xef\xbb\xbf\r\n<html><p>sign in</p>"}, {}, "is HTML, the download failed"),
         ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, {}, "is HTML, the download failed"),
         ({"headers": {"Content-Encoding": "gzip"}}, {}, "packed in a way"),
         ({}, {"checksum": "md5:" + "0" * 32}, f"its {MD5.replace(':', ' is ')}, not 0000"),
@@ -217,6 +229,11 @@ def test_a_body_without_a_length_is_whole_when_it_has_the_published_size(site, t
 
 
 @pytest.mark.fault(85)
+def test_a_file_that_is_said_to_be_plain_is_plain(site, tmp_path):
+    site.headers = {"Content-Encoding": "Identity"}
+    assert get(site, tmp_path).path.read_bytes() == BODY
+
+
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(site, tmp_path):
     site.pause, site.ranges = 0.6, False
     with pytest.raises(EnvironmentFault, match="said nothing for too long, 3 times"):
@@ -224,7 +241,6 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(site, tmp_path):
     assert not (tmp_path / "set.zip").exists()
 
 
-@pytest.mark.fault(85)
 @pytest.mark.fault(85)
 def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path):
     site.status, site.headers = [503, 429, 500], {"Retry-After": "0"}
@@ -235,7 +251,6 @@ def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(site, tmp_path
     assert len(site.asked) == 5
 
 
-@pytest.mark.fault(80)
 @pytest.mark.fault(80)
 @pytest.mark.parametrize(
     "place",
@@ -275,7 +290,6 @@ def test_an_address_that_is_not_plain_https_is_not_asked(tmp_path, url):
         fetch(Remote(url=url, name="x"), tmp_path, patience=QUICK)
 
 
-@pytest.mark.fault(85)
 @pytest.mark.fault(85)
 def test_no_network_and_a_server_nobody_trusts_are_faults_of_the_machine(site, tmp_path):
     with serving(Site(b"")) as gone:
@@ -347,7 +361,6 @@ def test_a_collection_is_fetched_and_unpacked_and_then_left_alone(bench, packed,
 
 
 @pytest.mark.fault(85)
-@pytest.mark.fault(85)
 def test_a_file_that_cannot_be_had_does_not_keep_the_others_from_coming(bench, packed, tmp_path):
     packed.status = [404]
     done = bench("download", "chaos", tmp_path / "raw", "--no-unpack")
@@ -358,6 +371,20 @@ def test_a_file_that_cannot_be_had_does_not_keep_the_others_from_coming(bench, p
     bad = bench("download", "chaos", tmp_path / "bad", "--only", "two.zip", "--json")
     assert bad.code == 3 and "no whole archive" in json.loads(bad.out)["what"]
     assert not (tmp_path / "bad" / "two").exists()
+
+
+@pytest.mark.fault(85)
+def test_a_broken_archive_of_which_nothing_is_published_is_not_held_for_the_right_one(bench, packed, tmp_path):
+    right, packed.body, packed.headers = packed.body, packed.body[:60], {"Content-Length": "", "Accept-Ranges": "none"}
+    bad = bench("download", "chaos", tmp_path / "raw", "--only", "two.zip")
+    assert bad.code == 3 and "no whole archive" in bad.err and tree(tmp_path) == {}
+    packed.body, packed.headers = right, {}
+    assert bench("download", "chaos", tmp_path / "raw", "--only", "two.zip").code == 0
+    (tmp_path / "raw" / "two.zip").write_bytes(b"by hand")
+    shutil.rmtree(tmp_path / "raw" / "two")
+    (tmp_path / "raw" / "two.zip.sha256").unlink()
+    assert bench("download", "chaos", tmp_path / "raw", "--only", "two.zip").code == 3
+    assert (tmp_path / "raw" / "two.zip").read_bytes() == b"by hand"
 
 
 @pytest.mark.fault(87)
