@@ -102,7 +102,7 @@ def _channels(name: str, part: Placed, found: Found, config: FolderConfig) -> li
 def _read(path: Path, frame: int | None, config: FolderConfig, options: Options, *, mask: bool = False) -> Placed:
     kind = suffix_of(path)
     if kind in PICTURES:
-        part = _picture(path, config, mask)
+        part = _picture(path, config, mask, frame)
     elif kind in NIFTI:
         volume = read_nifti(path)
         part = Placed(volume.array, volume.affine, by_columns=False)
@@ -115,7 +115,7 @@ def _read(path: Path, frame: int | None, config: FolderConfig, options: Options,
         part = _dicom_picture(path, frame, config) if config.ndim == 2 else _dicom_series(path, options)
         if mask:
             _check_drawn(path, part.warnings)
-    if frame is not None and kind in (*PICTURES, *NIFTI, *ITK):
+    if frame is not None and (kind in (*NIFTI, *ITK) or (kind in PICTURES and config.pages != "frames")):
         if frame >= part.array.shape[2]:
             raise BenchError(f"{path.name}: {part.array.shape[2]} frames; the image has more", where=path)
         part = dataclasses.replace(part, array=part.array[:, :, frame : frame + 1])
@@ -128,11 +128,12 @@ def _read(path: Path, frame: int | None, config: FolderConfig, options: Options,
     return part
 
 
-def _picture(path: Path, config: FolderConfig, mask: bool) -> Placed:
+def _picture(path: Path, config: FolderConfig, mask: bool, frame: int | None = None) -> Placed:
     from converters.pictures import read_picture
 
     index = mask and config.palette == "index"
-    array = read_picture(path, lossless=mask, index=index, pages=config.pages != "refuse")
+    page = frame if config.pages == "frames" else None
+    array = read_picture(path, lossless=mask, index=index, pages=config.pages != "refuse", page=page)
     # Columns run to the left and rows to the back, as `flat` has it; pages upwards.
     x, y, z = (*config.spacing_mm, 1.0, 1.0, 1.0)[:3] if config.ndim == 3 else (*(config.spacing_mm or (1.0, 1.0)), 1.0)
     known = bool(config.spacing_mm)

@@ -30,7 +30,9 @@ _JPEG_IN_TIFF = (6, 7)
 logging.getLogger("PIL").setLevel(logging.WARNING)  # below that it logs the values of tags, names of people among them
 
 
-def read_picture(path: Path, *, lossless: bool = False, index: bool = False, pages: bool = False) -> Pixels:
+def read_picture(
+    path: Path, *, lossless: bool = False, index: bool = False, pages: bool = False, page: int | None = None
+) -> Pixels:
     """The pixels as stored: greys (columns, rows, pages), or colours (columns, rows, pages, 3) of 8 bits.
 
     Colours that are all greys are given as greys, and transparency that is the same everywhere is left out: nothing is
@@ -41,6 +43,7 @@ def read_picture(path: Path, *, lossless: bool = False, index: bool = False, pag
         lossless: refuse JPEG, whose values are not those that were drawn.
         index: of a picture with a palette, give the numbers of its colours.
         pages: read all pages of a TIFF; otherwise several are refused.
+        page: read this one of a TIFF of several, counted from 0, and no other: a file of many is not decoded for each.
 
     Raises:
         BenchError: see the head of this module.
@@ -52,10 +55,8 @@ def read_picture(path: Path, *, lossless: bool = False, index: bool = False, pag
         _check(image, data, path)
         if lossless and kind == "TIFF" and image.tag_v2.get(_COMPRESSION) in _JPEG_IN_TIFF:  # type: ignore[attr-defined]
             raise _lossy(path)
-        count = getattr(image, "n_frames", 1)
-        if count > 1 and not (pages and kind == "TIFF"):
-            raise BenchError(f"{path.name}: {count} pages", where=path, mend='pages = "slices" or "frames" in the TOML')
-        stack = [_page(image, data, path, number, index) for number in range(count)]
+        numbers = range(_count(image, path, pages=pages and kind == "TIFF")) if page is None else (page,)
+        stack = [_page(image, data, path, number, index) for number in numbers]
     if any(page.shape != stack[0].shape or page.dtype != stack[0].dtype for page in stack):
         raise BenchError(f"{path.name}: pages of several sizes or kinds", where=path, mend="save them one by one")
     array = np.stack(stack)
@@ -99,6 +100,13 @@ def count_pages(path: Path) -> int:
     return 1
 
 
+def _count(image: Image.Image, path: Path, *, pages: bool) -> int:
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and not pages:
+        raise BenchError(f"{path.name}: {count} pages", where=path, mend='pages = "slices" or "frames" in the TOML')
+    return count
+
+
 def _lossy(path: Path) -> BenchError:
     return BenchError(
         f"{path.name}: a mask that went through JPEG has lost its values",
@@ -110,7 +118,10 @@ def _lossy(path: Path) -> BenchError:
 def _page(image: Image.Image, data: bytes, path: Path, number: int, index: bool) -> Pixels:
     """One page, (rows, columns) or (rows, columns, 3)."""
     if number:
-        image.seek(number)
+        try:
+            image.seek(number)
+        except EOFError:
+            raise BenchError(f"{path.name}: {image.tell() + 1} pages; no page {number + 1}", where=path) from None
         _check(image, data, path)
     pixels = np.asarray(image.convert("RGB") if image.mode == "P" and not index else image)
     if image.mode in ("LA", "RGBA"):

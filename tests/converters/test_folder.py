@@ -11,6 +11,7 @@ from folder_tree import SHAPE, converted, describe, mask, picture, save, tree
 from PIL import Image
 from pydicom import Dataset as Dicom
 
+from converters import pictures
 from converters.check import check
 from converters.convert import convert
 from converters.dataset import Dataset
@@ -404,6 +405,24 @@ def test_pages_of_a_tiff_are_slices_or_frames_only_where_the_description_says_so
     label = read_label(dataset.path(case.label.file)).array[::-1, ::-1]
     assert all(np.array_equal(image[:, :, k], picture(k)) for k in range(3))
     assert all(np.array_equal(label[:, :, k] * 255, np.roll(mask(255), k, axis=0)) for k in range(3))
+
+
+def test_a_frame_is_read_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = tree(tmp_path / "raw", "a", pages="frames", spacing_mm=[0.5, 0.5])
+    for folder, count in (("images", 5), ("masks", 3)):
+        pages = [
+            Image.fromarray(mask(255).T.copy() if folder == "masks" else picture(k).T.copy()) for k in range(count)
+        ]
+        (raw / folder / "a.png").unlink()
+        pages[0].save(raw / folder / "a.tif", save_all=True, append_images=pages[1:])
+    read = []
+    page = pictures._page
+    monkeypatch.setattr(pictures, "_page", lambda *args: (read.append(args[3]), page(*args))[1])
+    report = convert("folder", raw, tmp_path / "data")[0]
+    assert [error.what for error in report.failures] == [
+        f"a-{number:04d}: a.tif: 3 pages; no page {number}" for number in (4, 5)
+    ]
+    assert read == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 # volumes
