@@ -47,6 +47,7 @@ _CERTAIN: tuple[Overlap, ...] = (
 )
 _NAME = re.compile(r"JPC(LN|NN)(\d{3})", re.IGNORECASE)
 _CLINICAL = re.compile(r"C[LN]NDAT_EN\.txt", re.IGNORECASE)
+_OTHERS = (".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm")  # of films: found, and refused one by one
 _SEX = {"male": "M", "female": "F"}
 _OLDEST = 89  # years; an older age tells too much
 
@@ -86,9 +87,11 @@ def infos(raw: Path, options: Options) -> tuple[Info, ...]:
     """All structures, and the lungs alone; every overlap that the masks hold has its code."""
     films, drawn = _images(raw).keys(), _drawn(_masks(raw))
     bare = sorted(films - drawn) if drawn else []
-    told = (f"{len(bare)} of {len(films)} films have no mask: {', '.join(bare[:5])}",) if bare else ()
+    told = [f"{len(bare)} of {len(films)} films have no mask: {', '.join(bare[:5])}"] if bare else []
+    if away := len(drawn - films):
+        told.append(f"masks of {away} films lie there without the film")
     splits = tuple(_splits(films - {*bare}, frozenset(bare)))
-    return tuple(_info(name, _regions(raw, name), splits, told) for name in _PARTS)
+    return tuple(_info(name, _regions(raw, name), splits, tuple(told)) for name in _PARTS)
 
 
 def _splits(scored: Set[str], bare: Set[str]) -> Iterator[PublishedSplit]:
@@ -162,14 +165,15 @@ def _files(raw: Path) -> Iterator[Path]:
 
 
 def _images(raw: Path) -> dict[str, Path]:
-    """Film -> file: the original where there is one, else its copy."""
+    """Film -> file: the original where there is one, else its copy, else what conversion will refuse."""
     films = [path for path in _files(raw) if _NAME.fullmatch(path.stem) and _structure(path) is None]
     found: dict[str, Path] = {}
     for path in (path for path in films if path.suffix.lower() == ".img"):
         _once(found, path)
-    originals = set(found)
-    for path in (path for path in films if path.suffix.lower() == ".png" and path.stem.upper() not in originals):
-        _once(found, path)
+    for kinds in ((".png",), _OTHERS):
+        before = set(found)
+        for path in (path for path in films if path.suffix.lower() in kinds and path.stem.upper() not in before):
+            _once(found, path)
     return {name: found[name] for name in sorted(found, key=natural_key)}
 
 
@@ -260,6 +264,8 @@ def _facts(name: str, fields: list[str]) -> Iterable[tuple[str, str | float]]:
 def _load(image: Path, drawn: Mapping[str, Path], regions: Regions) -> Loaded:
     from converters import radiograph
 
+    if image.suffix.lower() in _OTHERS:
+        raise BenchError(f"{image.name}: a film is an .IMG file or a PNG", where=image, mend="take one of these")
     film = radiograph.read_copy(image) if image.suffix.lower() == ".png" else radiograph.read_raw(image)
     if not drawn:
         told = ("whether high is bright could not be told: there are no masks",) if film.copy else ()

@@ -367,6 +367,18 @@ def test_films_of_the_fold_that_has_no_masks_are_unlabelled_and_said(raw: Path, 
         assert not list(dataset.root.glob("splits/scr-*"))
 
 
+def test_films_of_other_kinds_are_refused_one_by_one_and_masks_without_films_are_said(
+    raw: Path, tmp_path: Path
+) -> None:
+    jsrt.write(tmp_path / "more", 3, 0, jsrt.Quirks(kind="8-bit", side=1024))
+    shutil.copytree(tmp_path / "more", raw, dirs_exist_ok=True)
+    (raw / "All247images" / "JPCNN001.png").rename(raw / "All247images" / "JPCNN001.jpg")
+    (raw / "All247images" / "JPCLN002.png").unlink()
+    reports = convert("jsrt", raw, tmp_path / "data")
+    assert failures(reports)["jsrt"] == ["jpcnn001: JPCNN001.jpg: a film is an .IMG file or a PNG"]
+    assert "masks of 1 films lie there without the film" in Dataset.load(reports[0].root).file.bench.warnings
+
+
 def test_the_folds_hold_the_films_that_are_there(raw: Path, tmp_path: Path) -> None:
     jsrt.write(tmp_path / "more", 3, 0, jsrt.Quirks(kind="8-bit", side=1024))
     shutil.copytree(tmp_path / "more", raw, dirs_exist_ok=True)
