@@ -5,6 +5,7 @@ Every file of `converters/exports/` is one; what they share is here.
 
 import contextlib
 import dataclasses
+import glob
 import importlib
 import os
 import pkgutil
@@ -21,6 +22,7 @@ from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import write_bytes
 from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
+_SHOWN = 60  # letters of a name in that of its draft; each may take four of the 255 bytes of a file name
 IGNORED = "ignore"  # name of the code that stands for 255 where a format has room for one more
 
 
@@ -88,8 +90,12 @@ def whole(out: Path) -> Iterator[Path]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BenchError("the folder is not empty", where=out, mend="give a new one; nothing is written over")
+    out = out.resolve()  # what a link leads to is replaced, not the link
+    if out == Path.cwd():
+        raise BenchError("the folder is the one you stand in", where=out, mend="give the name of a new one")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name[:200]}.{os.getpid()}.tmp")
+    _sweep(out)
+    temporary = out.with_name(f".{out.name[:_SHOWN]}.{os.getpid()}.tmp")
     try:
         temporary.mkdir()
         yield temporary
@@ -97,6 +103,24 @@ def whole(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _sweep(out: Path) -> None:
+    """Remove what processes that were killed had begun to write for `out`."""
+    for left in out.parent.glob(f".{glob.escape(out.name[:_SHOWN])}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and left.is_dir() and not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()  # in a container the next process has the number of the last
 
 
 def sides(dataset: Dataset, split: Split | None) -> Sides:

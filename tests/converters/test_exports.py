@@ -2,6 +2,10 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import nibabel as nib
@@ -67,6 +71,34 @@ def test_a_file_with_other_voxels_stops_the_export_and_nothing_is_left(to, anyon
     with pytest.raises(BenchError, match="not those that the sidecar names"):
         export(to, anyone, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(hearts, tmp_path):
+    def left(name, pid):
+        (tmp_path / f".{name}.{pid}.tmp" / "images").mkdir(parents=True)
+        return f".{name}.{pid}.tmp"
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid(), 10**30):
+        left("o[u]t", pid)
+    kept = {left("o[u]t", os.getppid()), left("o[u]t", "mine"), left("other", gone.pid)}
+    export("nnunet", hearts, tmp_path / "o[u]t")
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "o[u]t", *kept}
+
+
+def test_the_folder_may_be_a_link_but_not_the_one_one_stands_in(hearts, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    for name, target in (("link", "empty"), ("ahead", "far/away")):
+        (tmp_path / name).symlink_to(target)
+        export("nnunet", hearts, tmp_path / name)
+        assert (tmp_path / name).is_symlink() and (tmp_path / target / "dataset.json").is_file()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BenchError, match="the one you stand in"):
+        export("nnunet", hearts, Path())
+    export("nnunet", hearts, Path("\u00e9" * 120))
+    assert [path.name for path in Path().iterdir()] == ["\u00e9" * 120]
 
 
 def test_every_case_stands_on_one_side_of_an_export(hearts):
