@@ -17,7 +17,7 @@ from bench.views import view
 from converters.dataset import IGNORE, Dataset
 from converters.description import Channel
 from converters.errors import BenchError, EnvironmentFault
-from converters.export import export
+from converters.export import export, find
 from converters.slices import scaled, stacked, unstacked
 from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
@@ -149,7 +149,19 @@ def test_ssl4mis_read_again_gives_the_voxels_of_the_dataset(hearts, tmp_path):
         assert np.array_equal(np.array(about["affine"]), affine())
         label = unstacked(found["label"], about["slice_axis"])
         expected = np.full((9, 8, 4), CLASSES) if case.label is None else read_label(hearts.path(case.label.file)).array
-        assert np.array_equal(label, expected) and np.array_equal(found["scribble"], found["label"])
+        assert np.array_equal(label, expected)
+        assert "scribble" not in found, "somebody would train on dense labels and call it scribbles"
+
+
+def test_ssl4mis_counts_off_the_patients_of_the_published_list(hearts, tmp_path):
+    drawn = tuple(sorted(hearts.split("default").train, reverse=True))[:3]
+    split = msgspec.structs.replace(hearts.split("default"), name="listed", draws={"theirs": drawn})
+    find("ssl4mis").export(hearts, tmp_path / "out", split)
+    names = lines(tmp_path / "out" / "train_slices.list")
+    first = [case.id for subject in drawn for case in hearts.only((subject,)).cases if case.label is not None]
+    assert lines(tmp_path / "out" / "train.list")[: len(first)] == first
+    assert names[:5] == [*(f"{first[0]}_slice_{number}" for number in range(1, 5)), f"{first[1]}_slice_1"]
+    assert len(names) == len(set(names)) == 4 * len(hearts.only(split.train).cases)
 
 
 def test_ssl4mis_slices_are_those_of_the_volumes_labelled_ones_first(strokes, tmp_path):
@@ -163,6 +175,7 @@ def test_ssl4mis_slices_are_those_of_the_volumes_labelled_ones_first(strokes, tm
     assert not any(seen[sum(labelled) :]) and any(seen)
     for name in names:
         case, _, number = name.partition("_slice_")
+        assert set(h5(tmp_path / "out" / "data" / "slices" / f"{name}.h5")) == {"image", "label", "scribble"}
         volume = h5(tmp_path / "out" / "data" / f"{case}.h5")
         for key, array in h5(tmp_path / "out" / "data" / "slices" / f"{name}.h5").items():
             assert np.array_equal(array, volume[key][int(number) - 1])
