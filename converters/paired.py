@@ -132,11 +132,10 @@ def label_info(labels: Mapping[str, Codes]) -> dict[str, LabelInfo]:
 
 
 def ndim(pairs: Sequence[Pair]) -> Literal[2, 3]:
-    """2 where the first image is one slice."""
-    first = next((path for pair in pairs for path in pair.images if path.is_file()), None)
-    with contextlib.suppress(BenchError):  # its case says what is wrong
-        if first is not None and is_slice(first):
-            return 2
+    """2 where the first image that can be read is one slice."""
+    for path in (path for pair in pairs for path in pair.images if path.is_file()):
+        with contextlib.suppress(BenchError):  # its case says what is wrong
+            return 2 if is_slice(path) else 3
     return 3
 
 

@@ -210,6 +210,23 @@ def test_pictures_are_read_and_colours_are_channels(tmp_path):
     assert [error.what for error in report.failures] == ["img-0: img_0.png: the mask is drawn in colours"]
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".png"])
+def test_a_damaged_first_image_does_not_change_what_the_others_are(tmp_path, ending):
+    raw = described(tmp_path / "Dataset120_Road", ending, "grey")
+    for number, picture in enumerate(np.random.default_rng(0).integers(0, 255, (2, 20, 30), dtype=np.uint8)):
+        for path, array in (("imagesTr/img_{}_0000", picture), ("labelsTr/img_{}", picture // 128)):
+            file = raw / f"{path.format(number)}{ending}"
+            if ending == ".png":
+                Image.fromarray(array).save(file)
+            else:
+                nib.save(nib.Nifti1Image(array[..., None], np.diag([-1.0, -1.0, 1.0, 1.0])), file)
+    first = raw / "imagesTr" / f"img_0_0000{ending}"
+    first.write_bytes(first.read_bytes()[:20])
+    (report,) = convert("nnunet", raw, tmp_path / "data")
+    assert report.cases == len(report.failures) == 1
+    assert Dataset.load(report.root).file.bench.ndim == 2
+
+
 @pytest.mark.parametrize("spacing", [[3, 2, 1], None, [3, 0, 1]])
 def test_a_tiff_is_a_volume_with_the_spacing_beside_it(tmp_path, spacing):
     raw = described(tmp_path / "Dataset121_Cells", ".tif", "EM")
