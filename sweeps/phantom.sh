@@ -13,7 +13,8 @@ for source in ${@:-acdc chaos}; do
     bench phantom "$source" "$raw.part" --cases 40 --seed 0
     mv "$raw.part" "$raw"
   fi
-  bench convert "$source" "$raw" data
+  # Of two calls at once in one folder the second would find the first at work; WHAT= converts beforehand.
+  [ -n "$(ls -d data/phantom-"$source"*/splits/default.json 2> /dev/null)" ] || bench convert "$source" "$raw" data
   for what in ${WHAT-full semi10 scribble noisy semi25 semi50 semi10:mean_teacher noisy:gce}; do
     method=supervised
     [ "$what" = "${what#*:}" ] || method=${what#*:}
