@@ -10,7 +10,7 @@ import numpy as np
 from bench.matching import Found, answering, left_over, names_of, prediction_of
 from bench.score import aligned
 from converters.dataset import IGNORE, Case, Dataset
-from converters.errors import BenchError, unknown_name
+from converters.errors import BenchError, EnvironmentFault, unknown_name
 from converters.export import voxels
 from converters.png import read_labels
 from converters.slices import scaled, stacked, unstacked
@@ -67,6 +67,7 @@ def bring(
 
     Raises:
         BenchError: there is no such folder, no file fits a case, or one fits two.
+        EnvironmentFault: the disk is full.
     """
     found = _found(predictions, maker)
     stacks = _stacks(predictions, maker)
@@ -84,8 +85,11 @@ def bring(
             if case.id in refused:
                 raise refused[case.id]
             done.append(_bring(dataset, case, chosen[case.id], out, maker))
-        except BenchError as error:
-            done.append(Brought(case.id, "refused", next(iter(chosen[case.id]), None), error.what))
+        except EnvironmentFault:  # no fault of a prediction
+            raise
+        except (BenchError, OSError) as error:
+            why = error.what if isinstance(error, BenchError) else str(error.strerror)
+            done.append(Brought(case.id, "refused", next(iter(chosen[case.id]), None), why))
     return done, told
 
 

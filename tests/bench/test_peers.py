@@ -10,8 +10,10 @@ from contents import tree
 from PIL import Image
 from tiny import tiny_dataset
 
+from bench import peers
 from bench.splits import freeze_default
 from converters.dataset import Dataset
+from converters.errors import EnvironmentFault
 from converters.export import export
 from converters.volume import Volume, read_label, read_nifti, write_nifti
 
@@ -178,6 +180,26 @@ def test_a_prediction_of_another_export_of_ssl4mis_is_known_by_the_image_beside_
     assert done.code == 1 and told[first]["outcome"] == "refused"
     assert f"{first}_img.nii.gz is not the image that was exported" in told[first]["why"]
     assert told[second]["outcome"] == "written" and "no image beside it" in told[second]["why"]
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_and_a_full_disk_is_nobodys_prediction(
+    bench, data, asked, tmp_path, monkeypatch
+):
+    theirs = predicted(data, asked, tmp_path, "nnunet")
+    first = asked[0].id
+    (theirs / f"{first}.nii.gz").unlink()
+    (theirs / f"{first}.nii.gz").mkdir()
+    done, told = brought(bench, data, theirs, tmp_path, "nnunet")
+    assert done.code == 1 and (told[first]["outcome"], told[first]["why"]) == ("refused", "Is a directory")
+    assert list(tree(tmp_path / "ours")) == [f"{case.id}.nii.gz" for case in asked[1:]]
+    shutil.rmtree(tmp_path / "ours")
+
+    def full(*_):
+        raise EnvironmentFault("the disk is full")
+
+    monkeypatch.setattr(peers, "write_nifti", full)
+    done, told = brought(bench, data, theirs, tmp_path, "nnunet")
+    assert done.code == 4 and told == {} and "the disk is full" in done.err and not (tmp_path / "ours").exists()
 
 
 def test_nothing_sound_or_nothing_that_fits_writes_no_folder(bench, data, asked, tmp_path):
