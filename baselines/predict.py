@@ -3,9 +3,12 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +18,7 @@ from baselines.grid import network_axes, network_size, normalise, resample, to_c
 from baselines.meter import Meter, Tally, cost
 from baselines.method import Method
 from baselines.model import ModelSpec, load_model
+from baselines.sampler import prefetch
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
 from converters.volume import Volume, write_nifti
@@ -43,27 +47,41 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
     method, spec = load_model(model, device, setting.plugin)
     if dataset.channels != spec.channels:
         raise BenchError(f"the model reads channels {list(spec.channels)}, {dataset.name} has {list(dataset.channels)}")
-    with settings(spec.config, device), torch.inference_mode():
+    with settings(spec.config, device), torch.inference_mode(), ThreadPoolExecutor(1) as beside:
         meter = Meter(device, Tally(), warmup=0)
-        for number, case in enumerate(cases, 1):
-            labels = predict_case(method, spec, dataset, case, device)
-            write_nifti(out / f"{case.id}.nii.gz", Volume(labels, np.array(case.geometry.affine)))
+        # The next case is read, and the last one written, while this one is computed.
+        images = prefetch(partial(_image, spec, dataset), cases, ahead=1)
+        written = beside.submit(lambda: None)
+        for number, (case, image) in enumerate(zip(cases, images, strict=True), 1):
+            labels = predict_case(method, spec, image.to(device), case)
+            written.result()
+            written = beside.submit(_write, out, case, labels)
             meter.tick(1)
             if setting.progress is not None:
                 setting.progress(number, len(cases))
+        written.result()
         return cost(meter.tally(), device, BATCH, spec.config.precision)
 
 
-def predict_case(
-    method: Method, spec: ModelSpec, dataset: Dataset, case: Case, device: torch.device
-) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """The label map of one case on its own grid. Shape: (X, Y, Z) uint8."""
+def _image(spec: ModelSpec, dataset: Dataset, case: Case) -> Tensor:
+    """The case on the network's grid. Shape: (C, D, H, W) float32."""
     image = normalise(read_image(dataset, case), spec.config.window)
-    image = resample(image, network_size(case.geometry, spec.config))
-    logits = sliding_logits(method, image.to(device), _patch(spec))
+    return resample(image, network_size(case.geometry, spec.config))
+
+
+def predict_case(method: Method, spec: ModelSpec, image: Tensor, case: Case) -> npt.NDArray[np.uint8]:
+    """The label map of one case on its own grid.
+
+    Shape: image (C, D, H, W) on the network's grid, on the device -> (X, Y, Z) uint8.
+    """
+    logits = sliding_logits(method, image, _patch(spec))
     shape = [case.geometry.shape[axis] for axis in network_axes(case.geometry)]
     labels = resample(logits, shape).argmax(0).to(torch.uint8).cpu().numpy()
-    return to_case(labels, case.geometry)  # type: ignore[return-value]
+    return np.asarray(to_case(labels, case.geometry), np.uint8)
+
+
+def _write(out: Path, case: Case, labels: npt.NDArray[np.uint8]) -> None:
+    write_nifti(out / f"{case.id}.nii.gz", Volume(labels, np.array(case.geometry.affine)))
 
 
 def sliding_logits(method: Method, image: Tensor, patch: tuple[int, int, int]) -> Tensor:

@@ -1,7 +1,7 @@
 """Batches as a pure function of (seed, step): resuming is exact, and no process but this one draws numbers."""
 
 import collections
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -15,6 +15,8 @@ from baselines.config import TrainConfig
 from converters.dataset import IGNORE
 
 Number = TypeVar("Number", np.float16, np.uint8)
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 Item = tuple[int, int]  # case, slice; the slice is 0 where samples are volumes
 
 
@@ -139,15 +141,15 @@ def _split(batch: int, composition: Mapping[str, int]) -> list[int]:
     return shares
 
 
-def prefetch(sampler: Callable[[int], Samples], steps: range, ahead: int = 2) -> Iterator[Samples]:
-    """The batches of these steps, made ahead in a thread that runs numpy only.
+def prefetch(make: Callable[[Key], Made], keys: Iterable[Key], ahead: int = 2) -> Iterator[Made]:
+    """What `make` gives for each key, made up to `ahead` keys before it is asked for, in one thread.
 
     An error in the thread is raised here, as itself.
     """
-    made: collections.deque[Future[Samples]] = collections.deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="sampler") as pool:
-        for step in steps:
-            made.append(pool.submit(sampler, step))
+    made: collections.deque[Future[Made]] = collections.deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        for key in keys:
+            made.append(pool.submit(make, key))
             if len(made) > ahead:
                 yield made.popleft().result()
         while made:
