@@ -98,7 +98,11 @@ def _image(channel: str, volume: Volume) -> Volume:
     """The channel as int16, uint16 or float32, whichever holds all its values, its own type first."""
     array = volume.array
     if array.dtype.kind == "f":
-        return Volume(array.astype(np.float32, copy=False), volume.affine)
+        with np.errstate(over="ignore"):
+            narrow = array.astype(np.float32, copy=False)
+        if array.dtype.itemsize > narrow.itemsize and not np.isfinite(narrow).all():
+            raise BenchError(f"channel {channel} holds numbers up to {np.abs(array).max():.3g}; float32 ends at 3.4e38")
+        return Volume(narrow, volume.affine)
     low, high = int(array.min()), int(array.max())
     for name in sorted(_HOLDS, key=lambda name: name != array.dtype.name):
         least, most = _HOLDS[name]

@@ -51,6 +51,8 @@ _CODES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
     256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
+_LAST_CODE = 5  # of sform and qform: what the numbers above it mean, nobody knows
+_WHOLE = 1 << 53  # whole numbers up to here are the same in every type
 _WRITTEN = {"uint8": 2, "int16": 4, "uint16": 512, "float32": 16}
 
 Header = Any  # one record of _LAYOUT
@@ -231,6 +233,9 @@ def _affine(path: Path, header: Header) -> Matrix:
         spacing[2] = 1.0
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         _refuse(path, f"pixdim {spacing.tolist()} is not finite and positive")
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if not all(0 <= code <= _LAST_CODE for code in codes):
+        _refuse(path, f"sform and qform codes are {codes[0]} and {codes[1]}; 0 to {_LAST_CODE} are known")
     forms = _forms(header, spacing)
     if not forms:
         _refuse(path, "sform and qform codes are both 0: nobody knows where it lies", "set the affine in its source")
@@ -249,9 +254,9 @@ def _affine(path: Path, header: Header) -> Matrix:
 
 def _forms(header: Header, spacing: Matrix) -> dict[str, Matrix]:
     forms = {}
-    if header["sform_code"] > 0:
+    if header["sform_code"]:
         forms["sform"] = np.vstack([header["srow"].astype(float), [0.0, 0.0, 0.0, 1.0]])
-    if header["qform_code"] > 0:
+    if header["qform_code"]:
         forms["qform"] = _qform(header, spacing)
     return forms
 
@@ -272,8 +277,11 @@ def _scaled(path: Path, header: Header, array: Voxels) -> Voxels:
         if not (np.isfinite(slope) and np.isfinite(inter)):
             _refuse(path, f"slope {slope} with intercept {inter}")
         if array.dtype.kind in "iu" and slope.is_integer() and inter.is_integer():
+            if max(-int(array.min()), int(array.max())) * abs(int(slope)) + abs(int(inter)) > _WHOLE:
+                _refuse(path, f"slope {slope:g} with intercept {inter:g} gives whole numbers of more than 53 bits")
             return array.astype(np.int64) * int(slope) + int(inter)
-        array = (array.astype(np.float64) * slope + inter).astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            array = (array.astype(np.float64) * slope + inter).astype(np.float32)
     if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
         first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), finite.shape))
         _refuse(path, f"{int((~finite).sum())} voxels are NaN or infinite, the first at {first}", "repair its source")

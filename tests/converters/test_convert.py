@@ -117,6 +117,7 @@ CASE_FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "image is html": ("", lambda p: p.write_bytes(b"<html>log in</html>"), "is HTML, the download failed"),
     "image is absent": ("", lambda p: p.unlink(), "there is no such file"),
     "image with NaN": ("", changed_label(lambda a: np.where(a > 800, np.nan, a)), "are NaN or infinite, the first at"),
+    "image beyond float32": ("", changed_label(lambda a: a * 1e300), "cine holds numbers up to .*e.302; float32 ends"),
     "label is absent": ("_gt", lambda p: p.unlink(), "there is no such file"),
     "label with a value outside the map": (
         "_gt",

@@ -114,10 +114,15 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "qform nan": (patched(256, "f", float("nan")), "qform is not finite"),
     "sform and qform disagree": (patched(268, "f", 22.0), r"disagree \(origins 2 mm apart\)"),
     "codes both 0": (patched(252, "2h", 0, 0), "both 0"),
+    "sform code of no meaning": (patched(254, "h", 129), "codes are 129 and 1"),
+    "qform code below 0": (patched(252, "h", -1), "codes are 1 and -1; 0 to 5"),
     "nan voxels": (floats((1, 2, 0), np.nan), r"2 voxels are NaN or infinite, the first at \(1, 2, 0\)"),
     "infinite voxels": (floats((0, 0, 1), -np.inf), r"2 voxels are NaN or infinite, the first at \(0, 0, 1\)"),
     "slope infinite": (patched(112, "2f", float("inf"), 0.0), "slope inf"),
     "intercept nan": (patched(112, "2f", 2.0, float("nan")), "intercept nan"),
+    "slope beyond whole numbers": (patched(112, "2f", 1e15, 0.0), "more than 53 bits"),
+    "slope beyond 64 bits": (patched(112, "2f", 1e30, 0.0), "more than 53 bits"),
+    "slope beyond float32": (patched(112, "2f", 1e38, 0.5), "56 voxels are NaN or infinite"),
     "complex": (gzip.compress(nifti_bytes(np.ones(SHAPE, np.complex64))), "no scalar number"),
 }
 
