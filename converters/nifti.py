@@ -103,7 +103,8 @@ def _decode(path: Path, axes: int) -> tuple[Voxels, Matrix]:
         _refuse(path, f"the header claims {'x'.join(map(str, sizes))} voxels, {size} bytes; the limit is {LIMIT}")
     if packed and size > _DEFLATE_MOST * len(raw):
         _refuse(path, f"{len(raw)} bytes cannot hold the {size} that the header claims", "copy the file again")
-    affine = _affine(path, header)
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is widened; it is refused all the same
+        affine = _affine(path, header)
     data = _inflate(path, raw, size + 1) if packed else raw
     if len(data) != size:
         more = "more than" if len(data) > size else f"{len(data)} of"
@@ -194,6 +195,9 @@ def _header(path: Path, head: bytes) -> Header:
         _refuse(path, f"magic is {bytes(header['magic'])!r}, not b'n+1'", "save it as one NIfTI-1 file (.nii.gz)")
     if header["xyzt_units"] & 7 not in (0, 2):
         _refuse(path, "lengths are not in millimetres", "save it in millimetres")
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if not all(0 <= code <= _LAST_CODE for code in codes):
+        _refuse(path, f"sform and qform codes are {codes[0]} and {codes[1]}; 0 to {_LAST_CODE} are known")
     return header
 
 
@@ -233,9 +237,6 @@ def _affine(path: Path, header: Header) -> Matrix:
         spacing[2] = 1.0
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         _refuse(path, f"pixdim {spacing.tolist()} is not finite and positive")
-    codes = int(header["sform_code"]), int(header["qform_code"])
-    if not all(0 <= code <= _LAST_CODE for code in codes):
-        _refuse(path, f"sform and qform codes are {codes[0]} and {codes[1]}; 0 to {_LAST_CODE} are known")
     forms = _forms(header, spacing)
     if not forms:
         _refuse(path, "sform and qform codes are both 0: nobody knows where it lies", "set the affine in its source")

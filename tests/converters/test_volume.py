@@ -111,6 +111,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "sform singular": (sform_only(np.diag([1.5, 1.5, 0, 1])), "sform is singular"),
     "sform nan": (sform_only(np.full((4, 4), np.nan)), "sform is not finite"),
     "sform sheared": (sform_only(sheared()), "sform is sheared"),
+    "sform signalling nan": (patched(280, "I", 0x7F800001), "sform is not finite"),
     "qform nan": (patched(256, "f", float("nan")), "qform is not finite"),
     "sform and qform disagree": (patched(268, "f", 22.0), r"disagree \(origins 2 mm apart\)"),
     "codes both 0": (patched(252, "2h", 0, 0), "both 0"),
