@@ -19,7 +19,7 @@ from converters.errors import BenchError, EnvironmentFault
 # A case or subject id: no underscore, so `<case>_0000` splits unambiguously; no path, no case clash.
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 

@@ -100,7 +100,7 @@ class Task:
         own = match[1] if match else self.described.name or self.folder
         bare = named.name if named else paired.name(own, self.root)
         made_up = bare.startswith("phantom-")
-        return f"{'phantom-' if made_up else ''}msd-{bare.removeprefix('phantom-')}"
+        return f"{'phantom-' if made_up else ''}msd-{bare.removeprefix('phantom-').removeprefix('msd-')}"
 
 
 def infos(raw: Path, options: Options) -> list[Info]:

@@ -15,7 +15,7 @@ from converters.check import check
 from converters.convert import convert
 from converters.dataset import Dataset
 from converters.export import export
-from converters.phantoms import acdc, chaos, nnunet
+from converters.phantoms import acdc, chaos, msd, nnunet
 
 BACK = ("nnunet", "msd")
 
@@ -111,3 +111,9 @@ def test_an_overlap_has_a_name_of_its_own_where_there_are_no_regions(made, tmp_p
     export("msd", made["nested"], tmp_path / "Task01_nested")
     told = json.loads((tmp_path / "Task01_nested" / "dataset.json").read_text())
     assert told["labels"] == {"0": "background", "1": "whole", "2": "inside+whole", "3": "inside+spot+whole"}
+
+
+def test_a_task_of_the_decathlon_keeps_its_name(tmp_path):
+    msd.write(tmp_path / "raw", 2, 0)
+    ours = Dataset.load(convert("msd", tmp_path / "raw", tmp_path / "data")[0].root)
+    assert there_and_back("msd", ours, tmp_path).name == ours.name
