@@ -38,6 +38,8 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         _take(path, mine)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentFault("the disk is full", where=folder, mend="free some space") from None
         if error.errno not in (errno.EACCES, errno.EROFS):
             raise
         yield
@@ -80,15 +82,16 @@ def _put_aside(path: Path, stale: Holder | None) -> None:
 def _create(path: Path, holder: Holder) -> bool:
     # Linked into place whole: a reader never meets a lock without its holder.
     draft = path.with_name(f".lock.{os.getpid()}.tmp")
-    draft.write_bytes(msgspec.json.encode(holder))
+    data = msgspec.json.encode(holder)
     try:
+        draft.write_bytes(data)
         path.hardlink_to(draft)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # not found: who holds it swept the draft away with its leftovers
         return False
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
-        return _create_alone(path, draft.read_bytes())
+        return _create_alone(path, data)
     finally:
         draft.unlink(missing_ok=True)
     return True

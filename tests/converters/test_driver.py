@@ -162,6 +162,18 @@ def test_without_hard_links_the_lock_still_holds(tmp_path: Path, monkeypatch: py
         pass
 
 
+def test_a_draft_that_the_holder_swept_away_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other) -> None:
+    def swept(draft: str, _: object) -> None:
+        Path(draft).unlink()
+        raise FileNotFoundError(errno.ENOENT, "no such file", draft)
+
+    holds(tmp_path, pid=other.pid)
+    monkeypatch.setattr(os, "link", swept)
+    with pytest.raises(EnvironmentFault, match=f"process {other.pid} "), locked(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["lock.json"]
+
+
 def test_a_disk_without_room_is_told_before_anything_is_written(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +225,22 @@ def test_a_disk_that_fills_up_loses_nothing_and_the_rest_comes_later(
     assert bench("convert", "acdc", raw, small_disk(4000) / "data").code == 0
     assert tree(out) == tree(tmp_path / "whole")
     assert check(out / "acdc") == []
+
+
+def test_a_disk_without_room_for_the_lock_is_told_and_keeps_what_it_has(
+    bench, tmp_path: Path, small_disk: Callable[[int], Path]
+) -> None:
+    raw = acdc_tree(tmp_path / "raw", (1,))
+    out = small_disk(4000) / "data"
+    assert bench("convert", "acdc", raw, out).code == 0
+    before = tree(out)
+    with contextlib.suppress(OSError), (out.parent / "rest").open("wb") as rest:
+        while rest.write(bytes(4096)):
+            rest.flush()
+    done = bench("convert", "acdc", raw, out)
+    assert done.code == 4
+    assert "the disk is full" in done.err and str(out / "acdc") in done.err and "mend" in done.err
+    assert tree(out) == before
 
 
 @needs_proc
