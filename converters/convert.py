@@ -14,7 +14,7 @@ from converters import card
 from converters.conform import conform
 from converters.dataset import Case
 from converters.describe import CONVERTER
-from converters.errors import BenchError
+from converters.errors import BenchError, EnvironmentFault
 from converters.files import is_junk, natural_key, safe_id
 from converters.job import Job
 from converters.lock import locked
@@ -74,7 +74,7 @@ def convert(  # noqa: PLR0913  # three inputs, the options of the command line
     Raises:
         UsageError: see `plan`.
         BenchError: see `plan`.
-        EnvironmentFault: the disk lacks room, or another process is at work in a folder.
+        EnvironmentFault: see `check_room`; or another process is at work in a folder.
     """
     plans = plan(source, raw, out, Wanted(options, preparation, only, name, skip))
     check_room(out, plans)
@@ -98,7 +98,7 @@ def _tidy(root: Path) -> None:
 def _run(planned: Plan, jobs: int, junk: tuple[str, ...], progress: Progress | None) -> Report:
     root, info, todo = planned.root, planned.info, planned.todo
     for leftover in root.rglob(".*.tmp"):  # of a conversion that was killed
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     done: dict[str, Case] = {}
     fresh: set[str] = set()
     failures = dict(planned.nameless)
@@ -109,7 +109,7 @@ def _run(planned: Plan, jobs: int, junk: tuple[str, ...], progress: Progress | N
             size = 0
             if isinstance(result, BenchError):
                 failures[job.id] = _told(job, result)
-                if (before := job.earlier()) is not None and intact(root, before):
+                if (before := _kept(job)) is not None:
                     done[job.id] = before
             else:
                 done[job.id], size = result.case, result.bytes
@@ -125,6 +125,16 @@ def _run(planned: Plan, jobs: int, junk: tuple[str, ...], progress: Progress | N
         card.write(root, info, done.values(), CONVERTER, left_out)
     told = [failures[case] for case in sorted(failures, key=natural_key)]
     return Report(root, info.name, len(done), len(done.keys() - fresh), junk, told)
+
+
+def _kept(job: Job) -> Case | None:
+    """What an earlier conversion made of a case that fails now; where that was damaged since, nothing of it is left."""
+    before = job.earlier()
+    if before is None or intact(job.root, before):
+        return before
+    with contextlib.suppress(OSError):  # the folder may be read-only
+        discard(job.root, before)
+    return None
 
 
 def _refuse_duplicates(todo: list[Job], done: dict[str, Case]) -> dict[str, BenchError]:
@@ -149,10 +159,10 @@ def _ignore(_: int, __: int) -> None:
 
 
 def _told(job: Job, error: BenchError) -> BenchError:
-    """The error with the case, its place and the way to go on without it."""
-    skip = f"leave it out with --skip {job.case.native_id}"
+    """The error with the case, its place and the way to go on without it, if that is what is wrong."""
+    skip = None if isinstance(error, EnvironmentFault) else f"leave it out with --skip {job.case.native_id}"
     return type(error)(
         f"{job.id}: {error.what}",
         where=error.where or job.case.files[0].parent,
-        mend=f"{error.mend}; or {skip}" if error.mend else skip,
+        mend="; or ".join(filter(None, (error.mend, skip))) or None,
     )

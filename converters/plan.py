@@ -1,6 +1,7 @@
 """What a conversion will do: the datasets that were asked for, under their names, as one job a case."""
 
 import dataclasses
+import os
 import shutil
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -65,16 +66,27 @@ def check_room(out: Path, plans: Sequence[Plan]) -> None:
     """Refuse to begin what cannot end.
 
     Raises:
-        EnvironmentFault: the disk has less room than the estimate; names both.
+        EnvironmentFault: a folder with something to write cannot be written to, or the disk has less room than the
+            estimate; names both.
     """
+    for there in (_there(one.root) for one in plans if one.need):
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise EnvironmentFault(
+                "you may not write here", where=there, mend="give a folder of your own, or ask whoever owns this one"
+            )
     need = sum(one.need for one in plans)
-    have = shutil.disk_usage(next(path for path in (out, *out.absolute().parents) if path.exists())).free
+    have = shutil.disk_usage(_there(out)).free
     if have < need:
         raise EnvironmentFault(
             f"the disk has {have / 1e6:.0f} MB free; about {need / 1e6:.0f} MB will be written at the least",
             where=out,
             mend="free some space, or convert to another disk",
         )
+
+
+def _there(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next(one for one in (path, *path.absolute().parents) if one.exists())
 
 
 def _found(source: str, raw: Path, options: Options) -> list[Found]:

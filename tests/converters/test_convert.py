@@ -180,6 +180,17 @@ def test_what_an_earlier_conversion_made_of_a_case_stays_when_its_source_breaks(
     assert state(tmp_path / "data") == before
 
 
+def test_what_was_damaged_since_does_not_stay_when_its_source_breaks_too(tmp_path: Path) -> None:
+    raw = acdc_tree(tmp_path / "raw")
+    root = one(convert("acdc", raw, tmp_path / "data")).root
+    halve(frame(raw, 1))
+    halve(root / "labelsTr" / "patient001-ed.nii.gz")
+    report = one(convert("acdc", raw, tmp_path / "data"))
+    assert (report.cases, len(report.failures)) == (3, 1)
+    assert not list(root.rglob("patient001-ed*"))
+    assert check(root) == []
+
+
 def test_nothing_is_written_when_every_case_is_broken(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw", (1,))
     halve(frame(raw, 1))
