@@ -89,8 +89,10 @@ def square(picture: Image.Image, grid: Grid, side: int) -> Image.Image:
     sheet = Image.new("RGB", (side, side), "black")
     sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     draw = ImageDraw.Draw(sheet)
-    draw.text((2, side // 2), grid.left, fill=_LETTERS, anchor="lm")
-    draw.text((side - 2, side // 2), grid.right, fill=_LETTERS, anchor="rm")
+    for at, letter, anchor in ((2, grid.left, "lm"), (side - 2, grid.right, "rm")):
+        # On black of its own: a bright image would swallow it.
+        draw.rectangle(draw.textbbox((at, side // 2), letter, anchor=anchor), fill="black")
+        draw.text((at, side // 2), letter, fill=_LETTERS, anchor=anchor)
     return sheet
 
 

@@ -27,7 +27,7 @@ from converters.files import read_json, write_json
 from converters.leaks import leaks, same_images, verdict
 from converters.readme import readme, summarised
 from converters.sheet import sheet
-from converters.tile import Grid
+from converters.tile import Grid, square
 from converters.volume import Volume, read_label, read_nifti
 
 
@@ -106,6 +106,16 @@ def test_the_picture_has_the_bright_right_side_on_the_left_and_letters_and_outli
     assert outlined[:, 1].min() > 100 and np.ptp(outlined[:, 0]) < 60
     rows = np.flatnonzero((pixels > 5).any((1, 2)) & ~(pixels == (255, 255, 128)).all(-1).any(1))
     assert np.ptp(rows) == pytest.approx(casecard.SIDE / 2, abs=3)  # as wide as the body is, not as the voxels are many
+
+
+def test_the_letters_of_the_sides_are_read_on_a_bright_picture():
+    grid = Grid((1, 1, 1), 2, {}, {})
+    bright = np.asarray(square(Image.new("RGB", (192, 192), "white"), grid, 192)).astype(int)
+    for side in (bright[:, :16], bright[:, -16:]):
+        letter = np.argwhere((side == (255, 255, 128)).all(-1))
+        (top, left), (bottom, right) = letter.min(0), letter.max(0)
+        around = side[top : bottom + 1, left : right + 1]
+        assert len(letter) > 5 and not (around == 255).all(-1).any()
 
 
 def test_pictures_hold_pixels_and_nothing_else(heart):
