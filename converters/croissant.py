@@ -1,6 +1,7 @@
 """croissant.json: a dataset as Croissant 1.1 (JSON-LD, mlcommons.org/croissant), for catalogues and loaders.
 
-Every file that is named has its SHA-256; record sets tell of the structures and the cases, and find the files.
+Every file that is named has its SHA-256; the record sets are the structures, and the cases with the names of their
+files. None is read out of NIfTI files: mlcroissant cannot open them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +68,7 @@ def croissant(dataset: Dataset, files: Files, split: Split | None = None) -> byt
             "citeAs": card.citation,
             **named,
             "distribution": [*_objects(files), *(_set(*one) for one in _sets(files))],
-            "recordSet": [_structures(dataset), _cases(dataset, split), *(_found(name) for name, _ in _sets(files))],
+            "recordSet": [_structures(dataset), _cases(dataset, split)],
         }
     )
 
@@ -122,25 +123,6 @@ def _set(name: str, folders: Sequence[str]) -> _Json:
     }
 
 
-def _found(name: str) -> _Json:
-    """Every file of a set with the case it belongs to."""
-
-    def named(regex: str) -> _Json:
-        source: _Json = {"fileSet": {"@id": f"{name}-files"}, "extract": {"fileProperty": "filename"}}
-        return {"source": source | ({"transform": {"regex": regex}} if regex else {})}
-
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "description": "Every file of the set, and the case it belongs to.",
-        "field": [
-            _field(name, "file", "sc:Text", **named("")),
-            _field(name, "case", "sc:Text", **named(r"^([a-z0-9-]+)(?:_\d{4})?\.nii\.gz$")),
-        ],
-    }
-
-
 def _records(name: str, description: str, types: Mapping[str, str], rows: Sequence[_Json]) -> _Json:
     """A record set whose rows stand in it; the first field is the key."""
     return {
@@ -154,9 +136,9 @@ def _records(name: str, description: str, types: Mapping[str, str], rows: Sequen
     }
 
 
-def _field(record: str, name: str, kind: str, **more: object) -> _Json:
+def _field(record: str, name: str, kind: str) -> _Json:
     identity = f"{record}/{name}"
-    return {"@type": "cr:Field", "@id": identity, "name": identity, "dataType": kind, **more}
+    return {"@type": "cr:Field", "@id": identity, "name": identity, "dataType": kind}
 
 
 def _structures(dataset: Dataset) -> _Json:
@@ -178,8 +160,9 @@ def _structures(dataset: Dataset) -> _Json:
 def _cases(dataset: Dataset, split: Split | None) -> _Json:
     side = {subject: word for name, word in SIDES.items() for subject in getattr(split, name, ())}
     fields = ["id", "subject", *(f"image_{number}" for number in range(len(dataset.channels))), "label"]
+    fields += [f"annotation_{one.id}" for one in dataset.file.bench.annotation_sets]
     rows = [_case(dataset, case) | {"side": side.get(case.subject, "")} for case in dataset.cases]
-    about = "Case, person, image file of each channel, file of the reference label or nothing."
+    about = "Case, person, file of each channel, of the reference label and of each annotation set, or nothing."
     if split is not None:
         fields.append("side")
         about += f" Side of the split '{split.name}'."
@@ -188,4 +171,7 @@ def _cases(dataset: Dataset, split: Split | None) -> _Json:
 
 def _case(dataset: Dataset, case: Case) -> _Json:
     images = {f"image_{number}": local(case.images[channel].file) for number, channel in enumerate(dataset.channels)}
-    return {"id": case.id, "subject": case.subject, **images, "label": case.label.file if case.label else ""}
+    drawn = {one.id: case.annotations.get(one.id) for one in dataset.file.bench.annotation_sets}
+    maps = {"label": case.label} | {f"annotation_{name}": annotation for name, annotation in drawn.items()}
+    files = {field: "" if annotation is None else annotation.file for field, annotation in maps.items()}
+    return {"id": case.id, "subject": case.subject, **images, **files}

@@ -296,14 +296,13 @@ def test_croissant_names_every_file_with_its_digest(heart):
     for name, one in objects.items():
         data = (heart / name).read_bytes()
         assert (one["sha256"], one["contentSize"]) == (hashlib.sha256(data).hexdigest(), f"{len(data)} B")
-    assert [one["@id"] for one in told["recordSet"]] == [
-        *("structures", "cases", "annotations-scribble", "images", "labels"),
-    ]
+    assert [one["@id"] for one in told["recordSet"]] == ["structures", "cases"]
     assert told["recordSet"][1]["data"][0] == {
         "cases/id": "patient001-ed",
         "cases/subject": "patient001",
         "cases/image_0": "imagesTr/patient001-ed_0000.nii.gz",
         "cases/label": "labelsTr/patient001-ed.nii.gz",
+        "cases/annotation_scribble": "annotations/scribble/patient001-ed.nii.gz",
     }
 
 

@@ -54,8 +54,9 @@ def test_mlcroissant_finds_the_files_and_gives_the_cases(data, tmp_path):
     dataset = Dataset.load(data / "phantom-mrbrains18")
     export("croissant", dataset, tmp_path / "out")
     read = mlcroissant.Dataset(jsonld=tmp_path / "out" / "croissant.json")
-    ids = [row["cases/id"] for row in read.records("cases")]
-    assert ids == [case.id for case in dataset.cases]
+    rows = {one.uuid: list(read.records(one.uuid)) for one in read.metadata.record_sets}
+    assert [row["cases/id"] for row in rows["cases"]] == [case.id for case in dataset.cases]
+    assert len(rows["structures"]) == len(dataset.labels) + 1
 
 
 @pytest.mark.slow
