@@ -60,14 +60,19 @@ def _normal(slices: Slices) -> Vectors:
     usual = np.median([s.orientation for s in slices], axis=0)
     for one in slices:
         if np.abs(one.orientation - usual).max() > SAME_DIRECTION:
-            cosine = np.cross(*one.orientation) @ _unit(np.cross(*usual))
-            angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
             raise BenchError(
-                f"{one.path.name}: orientation differs from the other slices'; its normal is {angle:.1f} degrees off",
+                f"{one.path.name}: orientation differs from the other slices'; it is turned by "
+                f"{_turn(one.orientation, usual):.1f} degrees",
                 where=one.path,
                 mend="take the slice, perhaps a localiser, out of the folder",
             )
     return _unit(np.cross(*usual))
+
+
+def _turn(a: Vectors, b: Vectors) -> float:
+    """Degrees of the rotation between two pairs of directions, in the plane or out of it."""
+    frames = [np.stack([_unit(row), _unit(column), _unit(np.cross(row, column))]) for row, column in (a, b)]
+    return float(np.degrees(np.arccos(np.clip((np.trace(frames[0] @ frames[1].T) - 1) / 2, -1, 1))))
 
 
 def _unit(vector: Vectors) -> Vectors:

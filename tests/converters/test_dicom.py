@@ -149,9 +149,14 @@ def test_a_slice_shifted_aside_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(13)
-def test_a_slice_of_another_orientation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"i0001.dcm: orientation differs .* 90.0 degrees off"):
-        read_series(write_series(tmp_path, only(1, put(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]))))
+@pytest.mark.parametrize(
+    ("cosines", "degrees"),
+    [([1, 0, 0, 0, 0, -1], "90.0"), ([0.8, 0.6, 0, -0.6, 0.8, 0], "36.9"), ([-1, 0, 0, 0, -1, 0], "180.0")],
+    ids=["out of the plane", "in the plane", "upside down"],
+)
+def test_a_slice_of_another_orientation_is_refused(tmp_path: Path, cosines: list[float], degrees: str) -> None:
+    with pytest.raises(BenchError, match=f"i0001.dcm: orientation differs .* turned by {degrees} degrees"):
+        read_series(write_series(tmp_path, only(1, put(ImageOrientationPatient=cosines))))
 
 
 @pytest.mark.parametrize("cosines", [[1, 0, 0, 1, 0, 0], [2, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0]])
