@@ -1,5 +1,6 @@
 """Samples -> Batch on the device: one fused resampling for image and target, then intensity, batched."""
 
+import functools
 import math
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 from baselines.batch import Batch, Samples
 from baselines.config import AugmentConfig
 from converters.dataset import IGNORE
+
+_KNOTS = 6  # of the elastic lattice, along each axis
 
 
 def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator, device: torch.device) -> Batch:
@@ -65,11 +68,23 @@ def _affine(shape: torch.Size, config: AugmentConfig, generator: torch.Generator
 
 
 def _elastic(shape: torch.Size, size: float, generator: torch.Generator) -> Tensor:
-    """A smooth random displacement from a coarse lattice, in torch's coordinates. Shape: (B, *S, n)."""
+    """A smooth random displacement from a coarse lattice, in torch's coordinates. Shape: (B, *S, n).
+
+    Cubic in 2D, linear in 3D; interpolation is separable, so it is one small matrix product along each axis.
+    """
     ndim = len(shape) - 2
-    lattice = torch.rand(shape[0], ndim, *[6] * ndim, generator=generator) * 2 - 1
-    mode = "bicubic" if ndim == 2 else "trilinear"
-    return (2 * size * F.interpolate(lattice, shape[2:], mode=mode, align_corners=True)).movedim(1, -1)
+    field = torch.rand(shape[0], ndim, *[_KNOTS] * ndim, generator=generator) * 2 - 1
+    for edge in shape[2:]:  # contracts the first axis that is left and appends it last: after all, order is restored
+        field = torch.tensordot(field, _weights(edge, cubic=ndim == 2), dims=([2], [0]))
+    return (2 * size * field).movedim(1, -1)
+
+
+@functools.cache
+def _weights(edge: int, *, cubic: bool) -> Tensor:
+    """What each knot of a lattice that spans an axis gives to each voxel. Shape: (knots, edge)."""
+    knots = torch.eye(_KNOTS)[None, ..., None]  # (1, channel = knot, position, 1)
+    mode = "bicubic" if cubic else "bilinear"
+    return F.interpolate(knots, (edge, 1), mode=mode, align_corners=True)[0, :, :, 0]
 
 
 def _intensity(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

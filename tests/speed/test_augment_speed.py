@@ -1,0 +1,34 @@
+"""Augmented 256 x 256 slices a second, image and label, beside the peers: `make speed`. One thread each."""
+
+import numpy as np
+import pytest
+import torch
+from augmenters import AUGMENTERS
+
+BATCH = 16
+
+
+@pytest.fixture(scope="module")
+def slices():
+    rng = np.random.default_rng(0)
+    images = np.clip(rng.normal(0.5, 0.15, (BATCH, 256, 256)), 0, 1).astype(np.float32)
+    labels = np.zeros((BATCH, 256, 256), np.uint8)
+    labels[:, 80:180, 90:200] = 1
+    return images, labels
+
+
+@pytest.mark.benchmark(group="affine, elastic, gamma, noise: 16 slices 256x256 with labels")
+@pytest.mark.parametrize("peer", AUGMENTERS)
+def test_speed_of_augmenting(benchmark, slices, peer):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        run = AUGMENTERS[peer]()
+        images, labels = benchmark.pedantic(run, args=slices, rounds=7, warmup_rounds=2)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(images) == len(labels) == BATCH
+    for image, label in zip(images, labels, strict=True):
+        assert not np.allclose(np.asarray(image).squeeze(), slices[0][0])
+        assert np.asarray(label).squeeze().shape == (256, 256) and (np.asarray(label) == 1).any()
+    benchmark.extra_info["images_per_s"] = round(BATCH / benchmark.stats.stats.median, 1)
