@@ -183,6 +183,9 @@ def _file(
     except FileNotFoundError:
         yield f"{file} is missing"
         return
+    except OSError as error:  # a folder, or no name that a file can have
+        yield f"{file[:80]} cannot be read: {error.strerror}"
+        return
     except BenchError as error:
         yield f"{file}: {error.what}"
         return
@@ -195,10 +198,10 @@ def _file(
 
 
 def _grid(volume: Volume, geometry: Geometry) -> Iterator[str]:
-    wanted = np.array(geometry.affine, dtype=float)
-    if wanted.shape != (4, 4):
+    if [len(row) for row in geometry.affine] != [4] * 4:
         yield "the sidecar's affine is not 4 x 4"
         return
+    wanted = np.array(geometry.affine, dtype=float)
     if volume.shape != geometry.shape:
         yield f"{volume.shape} voxels; the case has {geometry.shape}"
     elif (off := volume.distance(Volume(volume.array, wanted))) > 1e-3:

@@ -96,6 +96,9 @@ def _dataset(root: Path) -> Dataset:
     dataset = Dataset.load(root)
     if dataset.file.bench.parent is not None:
         raise BenchError("a view has no card of its own", where=root, mend="its dataset has one")
+    for case in dataset.cases:
+        if set(case.images) != set(dataset.channels):
+            raise BenchError(f"{case.id}: its channels are not the dataset's", where=root, mend="bench check")
     return dataset
 
 

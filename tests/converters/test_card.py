@@ -195,6 +195,14 @@ def test_a_card_is_not_made_of_other_voxels_than_the_sidecars_name(tmp_path):
     assert not (dataset.root / "README.md").exists()
 
 
+@pytest.mark.parametrize("make", [refresh, remake])
+def test_a_card_is_not_made_of_a_case_that_lacks_a_channel(tmp_path, make):
+    dataset = tiny_dataset(tmp_path / "tiny", 1)
+    write_json(dataset.root / "cases" / "s00-ed.json", msgspec.structs.replace(dataset.cases[0], images={}))
+    with pytest.raises(BenchError, match="s00-ed: its channels are not the dataset's"):
+        make(dataset.root)
+
+
 def test_the_page_says_what_a_user_must_know(heart):
     page = (heart / "README.md").read_text()
     for text in (

@@ -122,6 +122,14 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
         "x.nii.gz belongs to no case",
     ),
     "a missing image": (lambda r: (r / IMAGE).unlink(), f"case {CASE}: {IMAGE} is missing"),
+    "a folder for an image": (
+        edited(SIDECAR, lambda v: v["images"]["cine"].update(file="imagesTr")),
+        "imagesTr cannot be read: Is a directory",
+    ),
+    "an affine with a short row": (
+        edited(SIDECAR, lambda v: v["geometry"]["affine"][2].pop()),
+        "the sidecar's affine is not 4 x 4",
+    ),
     "a missing label": (lambda r: (r / LABEL).unlink(), f"case {CASE}: {LABEL} is missing"),
     "a damaged image": (lambda r: (r / IMAGE).write_bytes((r / IMAGE).read_bytes()[:300]), f"{IMAGE}: .* cut off"),
     "a missing sidecar": (lambda r: (r / SIDECAR).unlink(), f"{IMAGE} belongs to no case"),
