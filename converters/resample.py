@@ -109,7 +109,8 @@ def respaced(grid: Grid, spacing: tuple[float, float, float]) -> Grid:
 def onto(volume: Volume, grid: Grid, rule: Rule, matrix: Matrix | None = None) -> Volume:
     """The volume on another grid; the very same voxels where it lies on that grid already.
 
-    Values stay inside the range of the volume and the value outside: splines overshoot at edges. Whole numbers stay whole, rounded.
+    Values stay inside the range of the volume and the value outside: splines overshoot at edges. Whole numbers stay
+    whole, rounded.
 
     Args:
         volume: what to resample.
