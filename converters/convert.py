@@ -146,9 +146,11 @@ def _refuse_duplicates(todo: list[Job], done: dict[str, Case]) -> dict[str, Benc
         subjects = {done[case].subject for case in ids}
         if len(subjects) < len(ids) or subjects not in known:
             for case in ids:
-                others = ", ".join(other for other in ids if other != case)
+                others = [other for other in ids if other != case]
+                more = f" and {len(others) - 5} more" if len(others) > 5 else ""
                 error = BenchError(
-                    f"the same voxels as {others}", mend="find out whose they are, and remove the copies"
+                    f"the same voxels as {', '.join(others[:5])}{more}",
+                    mend="find out whose they are, and remove the copies",
                 )
                 found[case] = _told(job_of[case], error)
     return found

@@ -1,6 +1,6 @@
 """What lies of a case in a dataset folder: its files, whether they are whole, and which hold the same voxels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from converters.dataset import Annotation, Case, ImageFile
@@ -34,11 +34,20 @@ def intact(root: Path, case: Case) -> bool:
 
 
 def duplicates(cases: Iterable[Case]) -> list[list[str]]:
-    """Ids of cases whose images hold the same voxels: one of them would test what it trained on."""
-    by_voxels: dict[tuple[str, ...], list[str]] = {}
+    """Ids of cases whose images hold the same voxels: one of them would test what it trained on.
+
+    Frames of one recording may be alike, blank ones at its ends for instance; they stay on one side with their subject.
+    """
+    by_voxels: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
-        by_voxels.setdefault(tuple(case.images[name].data_sha256 for name in sorted(case.images)), []).append(case.id)
-    return [sorted(ids, key=natural_key) for ids in by_voxels.values() if len(ids) > 1]
+        by_voxels.setdefault(tuple(case.images[name].data_sha256 for name in sorted(case.images)), []).append(case)
+    groups = [group for group in by_voxels.values() if len(group) > 1 and not _frames(group)]
+    return [sorted((case.id for case in group), key=natural_key) for group in groups]
+
+
+def _frames(group: Sequence[Case]) -> bool:
+    """True for cases of one subject that were read from one file."""
+    return all(case.sources for case in group) and len({(case.subject, case.sources[0].path) for case in group}) == 1
 
 
 def discard(root: Path, case: Case) -> None:

@@ -151,7 +151,10 @@ def _load_ct(study: Path, labelled: bool, options: Options) -> Loaded:
     series = _series(study, "DICOM_anon", options)
     if not labelled:
         return _loaded({"ct": series}, None)
-    label = _label(study, series, _by_number(study, series.files, bool(options.given)), _CT_CODES)
+    # Where a part of the slices was asked for, labels are paired with all of them: ranks of a part would be wrong.
+    part = bool(options.given)
+    images = [path for path in _files(study, "DICOM_anon/*.dcm") if _CT_IMAGE.fullmatch(path.name)]
+    label = _label(study, series, _by_number(study, images if part else series.files, part), _CT_CODES)
     check_liver(series.volume, label, study)
     return _loaded({"ct": series}, label)
 
@@ -214,6 +217,12 @@ def _by_number(study: Path, images: Sequence[Path], part: bool) -> dict[Path, Pa
     labels = _files(study, "Ground/*.png")
     slices, drawn = _numbered(images, _CT_IMAGE), _numbered(labels, _CT_LABEL)
     loose = all(path.name.upper().startswith("IMG") for path in images)
+    if loose and part and len(slices) != len(drawn):
+        raise BenchError(
+            f"{len(drawn)} label slices for {len(slices)} image slices, which count from numbers of their own",
+            where=study,
+            mend="remove the label slices of the missing images, or all other series, from the folder",
+        )
     if loose and len(slices) == len(drawn) and slices.keys() != drawn.keys():
         a, b = ([number - min(found) for number in sorted(found)] for found in (slices, drawn))
         # Ranks can be trusted where both miss the same numbers, or the labels miss none.

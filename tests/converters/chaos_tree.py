@@ -15,8 +15,8 @@ from converters.volume import Volume
 T1, T2, CT = "Train_Sets/MR/1/T1DUAL", "Train_Sets/MR/1/T2SPIR", "Train_Sets/CT/2"
 
 
-def load(raw: Path, dataset: str, name: str) -> Loaded:
-    return next(case for case in chaos.cases(raw, dataset, Options()) if case.native_id == name).load()
+def load(raw: Path, dataset: str, name: str, options: Options = Options()) -> Loaded:  # noqa: B008  # frozen
+    return next(case for case in chaos.cases(raw, dataset, options) if case.native_id == name).load()
 
 
 def labels_of(raw: Path, study: str) -> list[Path]:

@@ -9,6 +9,9 @@ import pytest
 from chaos_tree import CT, T1, T2, labels_of, load, place, redraw, reverse
 
 from converters.errors import BenchError
+from converters.files import natural_key
+from converters.phantoms import chaos as phantom
+from converters.source import Options
 
 
 @pytest.mark.fault(26)
@@ -104,3 +107,33 @@ def test_the_real_ct_case_paired_as_the_stacks_come_is_refused(shared_data: Path
     reverse(labels_of(tmp_path, "CT/3"))
     with pytest.raises(BenchError, match="inside the liver label the mean is"):
         load(tmp_path, "chaos-ct", "ct-3")
+
+
+def drop(raw: Path, images: list[int], labels: list[int]) -> None:
+    """Remove slices and labels of the CT by their places in the order of names, which is from head to foot."""
+    for pattern, gone in (("DICOM_anon/*.dcm", images), ("Ground/*.png", labels)):
+        files = sorted((raw / CT).glob(pattern), key=natural_key)
+        for place_of_file in gone:
+            files[place_of_file].unlink()
+
+
+@pytest.mark.fault(5)
+@pytest.mark.parametrize("names", ["i", "IMG"])
+def test_over_a_gap_each_slice_keeps_its_own_label(tmp_path: Path, names: str) -> None:
+    phantom.write(tmp_path, 2, 0, phantom.Quirks(ct_names=names))
+    clean = load(tmp_path, "chaos-ct", "ct-2")
+    drop(tmp_path, [9], [9] if names == "IMG" else [])
+    part = load(tmp_path, "chaos-ct", "ct-2", Options(allow_gaps=True))
+    assert clean.label is not None and part.label is not None
+    kept = part.label.shape[2]
+    assert kept == 9  # of names 0 to 8, which are the uppermost slices
+    assert np.array_equal(part.label.array, clean.label.array[..., -kept:])
+    assert np.array_equal(part.images["ct"].array, clean.images["ct"].array[..., -kept:])
+
+
+@pytest.mark.fault(5)
+def test_labels_that_count_from_another_number_are_never_paired_one_off(tmp_path: Path) -> None:
+    phantom.write(tmp_path, 2, 0, phantom.Quirks(ct_names="IMG"))
+    drop(tmp_path, [-1], [])
+    with pytest.raises(BenchError, match="16 label slices for 15 image slices, which count from numbers of their own"):
+        load(tmp_path, "chaos-ct", "ct-2", Options(allow_gaps=True))

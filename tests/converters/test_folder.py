@@ -385,6 +385,22 @@ def test_a_frame_without_a_mask_is_unlabelled(tmp_path: Path) -> None:
     assert [case.label is None for case in dataset.cases] == [False, True, False, False, False]
 
 
+@pytest.mark.fault(55)
+def test_frames_of_one_recording_may_be_alike_and_two_recordings_may_not(tmp_path: Path) -> None:
+    blank, drawn = np.zeros((20, 24), np.uint8), np.asarray(picture(0))[:20, :24]
+    pages = [Image.fromarray(page) for page in (blank, drawn, blank)]
+    for stem in ("a", "b"):
+        raw = tmp_path / stem
+        (raw / "images").mkdir(parents=True)
+        pages[0].save(raw / "images" / f"{stem}.tif", save_all=True, append_images=pages[1:])
+        describe(raw, pages="frames", masks=None, labels="")
+    report = converted(tmp_path / "a", tmp_path / "data")
+    assert report.failures == [] and report.cases == 3 and check(report.root) == []
+    (tmp_path / "b/images/b.tif").rename(tmp_path / "a/images/b.tif")
+    both = converted(tmp_path / "a", tmp_path / "both")
+    assert both.cases == 0 and "the same voxels as" in both.failures[0].what
+
+
 def test_pages_of_a_tiff_are_slices_or_frames_only_where_the_description_says_so(tmp_path: Path) -> None:
     raw = tree(tmp_path / "raw", "a", spacing_mm=[0.5, 0.5])
     pages = [Image.fromarray(picture(k).T.copy()) for k in range(3)]
