@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from converters import casecard
@@ -118,8 +118,8 @@ def _write(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...], before: Ca
     new = [file for file in (*volumes, *card_of(job.id)) if not (job.root / file).exists()]
     legend = Legend(job.info.labels, job.info.label_info, job.info.channels)
     try:
-        with ThreadPoolExecutor(1) as beside:
-            packed = {file: beside.submit(_pack, job.root / file, volume) for file, volume in volumes.items()}
+        with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(1) as packing:
+            packed = {file: packing.submit(_pack, job.root / file, volume, hashing) for file, volume in volumes.items()}
             case = describe(job, loaded, volumes, sources)
             told = casecard.told(case, volumes, legend)
         casecard.write(job.root, case, {file: packed[file].result() for file in volumes}, told)
@@ -133,7 +133,8 @@ def _write(job: Job, loaded: Loaded, sources: tuple[SourceFile, ...], before: Ca
     return case
 
 
-def _pack(path: Path, volume: Volume) -> Fingerprint:
+def _pack(path: Path, volume: Volume, hashing: Executor) -> Fingerprint:
     data = encode(volume.array, volume.affine)
+    digest = hashing.submit(sha256, data)  # while the disk is waited for
     write_bytes(path, data)
-    return len(data), sha256(data)
+    return len(data), digest.result()

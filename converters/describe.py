@@ -103,9 +103,10 @@ def _image(channel: str, volume: Volume) -> Volume:
         if array.dtype.itemsize > narrow.itemsize and not np.isfinite(narrow).all():
             raise BenchError(f"channel {channel} holds numbers up to {np.abs(array).max():.3g}; float32 ends at 3.4e38")
         return Volume(narrow, volume.affine)
+    if array.dtype.name in _HOLDS:
+        return volume
     low, high = int(array.min()), int(array.max())
-    for name in sorted(_HOLDS, key=lambda name: name != array.dtype.name):
-        least, most = _HOLDS[name]
+    for name, (least, most) in _HOLDS.items():
         if least <= low and high <= most:
             return Volume(array.astype(name, copy=False), volume.affine)
     raise BenchError(f"channel {channel} holds whole numbers from {low} to {high}; float32 cannot tell them apart")
