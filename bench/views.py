@@ -15,8 +15,9 @@ from converters.dataset import IGNORE, Annotation, Case, Dataset, Split
 from converters.describe import annotation
 from converters.description import AnnotationSet, Parent
 from converters.errors import BenchError
+from converters.export import voxels
 from converters.files import digest, sha256
-from converters.volume import Volume, data_sha256, read_label, write_nifti
+from converters.volume import Volume, write_nifti
 from leaderboards.record import Budget
 
 
@@ -66,12 +67,12 @@ def view(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, ou
 def budget(seen: Dataset, dataset: Dataset) -> Budget:
     """What the labels of a view would cost, and how well disturbed ones agree with the reference in `dataset`."""
     cases = [case for case in seen.cases if case.label is not None]
-    voxels = slices = 0
+    marked = slices = 0
     agreement: list[float] = []
     for case in cases:
         visible = _read(seen, case.label)
         annotated = np.moveaxis(visible != IGNORE, case.geometry.slice_axis, 0)
-        voxels += int(annotated.sum())
+        marked += int(annotated.sum())
         slices += int(annotated.any(axis=(1, 2)).sum())
         clean = dataset.case(case.id).label
         assert case.label is not None
@@ -80,7 +81,7 @@ def budget(seen: Dataset, dataset: Dataset) -> Budget:
     return Budget(
         labelled_subjects=len({case.subject for case in cases}),
         labelled_cases=len(cases),
-        annotated_voxels=voxels,
+        annotated_voxels=marked,
         annotated_slices=slices,
         agreement=float(np.mean(agreement)) if agreement else None,
     )
@@ -206,13 +207,7 @@ def _drawn(plan: _Plan, case: Case, material: Annotation) -> LabelMap:
 
 def _read(dataset: Dataset, label: Annotation | None) -> LabelMap:
     assert label is not None
-    path = dataset.path(label.file)
-    volume = read_label(path)
-    if data_sha256(volume) != label.data_sha256:
-        raise BenchError(
-            "the voxels are not those that the sidecar names", where=path, mend="convert again, or make the view again"
-        )
-    return volume.array.astype(np.uint8, copy=False)
+    return voxels(dataset, label).array.astype(np.uint8, copy=False)
 
 
 def _there(out: Path, parent: Parent) -> Dataset:

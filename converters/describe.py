@@ -10,11 +10,10 @@ from converters.errors import BenchError
 from converters.files import safe_id
 from converters.job import Job
 from converters.source import Info, Loaded
-from converters.volume import Volume, data_sha256, slice_axis, to_ras
+from converters.volume import WORLD, Volume, data_sha256, slice_axis, to_ras
 
 CONVERTER = "2"  # raised when the same source files would give other voxels, geometry or sidecars
 REFERENCE = "label"
-_WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 # The image types of the format; float32 holds every whole number up to 2**24.
 _HOLDS = {"int16": (-(1 << 15), (1 << 15) - 1), "uint16": (0, (1 << 16) - 1), "float32": (-(1 << 24), 1 << 24)}
 
@@ -28,17 +27,17 @@ def arranged(job: Job, loaded: Loaded) -> dict[str, Volume]:
     first = next(iter(loaded.images.values()))
     images, maps = _files(job, loaded)
     volumes = {images[name]: _image(name, _on(first, volume)) for name, volume in loaded.images.items()}
-    return volumes | {maps[name]: as_label(name, _on(first, volume), job.info) for name, volume in _drawn(loaded)}
+    return volumes | {maps[name]: as_label(name, _on(first, volume), job.info) for name, volume in drawn_in(loaded)}
 
 
 def describe(job: Job, loaded: Loaded, volumes: Mapping[str, Volume], sources: tuple[SourceFile, ...]) -> Case:
     """The sidecar of a case whose volumes are `arranged`."""
     grid, orientation = to_ras(next(iter(loaded.images.values())))
-    stack = slice_axis(grid) if loaded.stack_axis is None else _WORLD[orientation[loaded.stack_axis]]
+    stack = slice_axis(grid) if loaded.stack_axis is None else WORLD[orientation[loaded.stack_axis]]
     images, maps = _files(job, loaded)
     known = {one.id: one for one in job.info.annotation_sets}
     known[REFERENCE] = AnnotationSet(id=REFERENCE, kind="dense", origin=job.info.reference_origin, path="")
-    drawn = {name: annotation(known[name], maps[name], volumes[maps[name]]) for name, _ in _drawn(loaded)}
+    drawn = {name: annotation(known[name], maps[name], volumes[maps[name]]) for name, _ in drawn_in(loaded)}
     label = drawn.pop(REFERENCE, None)
     return Case(
         id=job.id,
@@ -58,7 +57,7 @@ def describe(job: Job, loaded: Loaded, volumes: Mapping[str, Volume], sources: t
     )
 
 
-def _drawn(loaded: Loaded) -> Iterator[tuple[str, Volume]]:
+def drawn_in(loaded: Loaded) -> Iterator[tuple[str, Volume]]:
     """Every label map: the reference, if there is one, and the further annotations."""
     if loaded.label is not None:
         yield REFERENCE, loaded.label

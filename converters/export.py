@@ -157,7 +157,9 @@ def voxels(dataset: Dataset, part: ImageFile | Annotation) -> Volume:
     volume = read_label(path) if isinstance(part, Annotation) else read_nifti(path)
     if data_sha256(volume) != part.data_sha256:
         raise BenchError(
-            "the voxels are not those that the sidecar names", where=path, mend="restore it, or convert again"
+            "the voxels are not those that the sidecar names",
+            where=path,
+            mend="restore it, convert again, or make the view again",
         )
     return volume
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from converters.conform import check_grids
 from converters.dataset import IGNORE
-from converters.describe import as_label
+from converters.describe import as_label, drawn_in
 from converters.errors import BenchError, UsageError
 from converters.files import safe_id
 from converters.join import Found, Register, Way, chosen, joined, outside
 from converters.source import Info, Loaded
-from converters.volume import Volume, axis_codes, data_sha256, read_nifti
+from converters.volume import WORLD, Volume, axis_codes, data_sha256, read_nifti
 
 if TYPE_CHECKING:  # SimpleITK is loaded where something is prepared
     from converters.resample import Grid, Matrix
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # SimpleITK is loaded where something is prepared
 Load = Callable[[], Loaded]
 Interpolation = Literal["bspline", "linear"]
 Spacing = tuple[float, float, float]
-_WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 Told = Mapping[str, str | float]
 
 
@@ -184,14 +183,10 @@ def _sound(load: Load, info: Info) -> Loaded:
 
     loaded = load()
     check_grids(info, loaded)
-    for name, volume in _drawn(loaded).items():
+    for name, volume in drawn_in(loaded):
         as_label(name, volume, info)
     version = f"SimpleITK {SimpleITK.Version.VersionString()}"
     return dataclasses.replace(loaded, preparation={**loaded.preparation, "software": version})
-
-
-def _drawn(loaded: Loaded) -> dict[str, Volume]:
-    return ({"label": loaded.label} if loaded.label is not None else {}) | dict(loaded.annotations)
 
 
 def _n4(load: Load, _: Info) -> Loaded:
@@ -225,7 +220,7 @@ def _respaced(load: Load, info: Info, spacing: Spacing, interpolation: Interpola
     loaded = load()
     _needs_millimetres(loaded)
     first = next(iter(loaded.images.values()))
-    along = [spacing[_WORLD[code]] for code in axis_codes(first.affine)]
+    along = [spacing[WORLD[code]] for code in axis_codes(first.affine)]
     grid = respaced(grid_of(first), (along[0], along[1], along[2]))
     told = {"spacing_mm_before": _by(_in_ras(first))}
     moved = loaded if grid.affine is first.affine else _moved(loaded, info, Target(grid, interpolation))
@@ -234,7 +229,7 @@ def _respaced(load: Load, info: Info, spacing: Spacing, interpolation: Interpola
 
 def _in_ras(volume: Volume) -> tuple[float, ...]:
     """Spacing along right, anterior and superior."""
-    worlds = [_WORLD[code] for code in axis_codes(volume.affine)]
+    worlds = [WORLD[code] for code in axis_codes(volume.affine)]
     return tuple(volume.spacing[worlds.index(world)] for world in range(3))
 
 

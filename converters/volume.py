@@ -14,6 +14,7 @@ from converters.files import write_bytes
 
 Array = npt.NDArray[np.generic]
 _ENDS = ("LR", "PA", "IS")  # the negative and the positive end of each world axis
+WORLD = {end: axis for axis, ends in enumerate(_ENDS) for end in ends}  # axis code -> world axis
 _ENDS_OF = {end: ends for ends in _ENDS for end in ends}
 
 
