@@ -1,6 +1,6 @@
-"""What decides a network and its training: NetConfig, TrainConfig. No torch here: the command line reads this."""
+"""What decides a network, its training and its predictions. No torch here: the command line reads this."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -8,7 +8,31 @@ from converters.errors import BenchError
 from converters.files import Strict
 
 
-class NetConfig(Strict):
+class Settings(Strict):
+    """Settings that a record names.
+
+    A setting that came later than records, and has its default, is not named: what ran before it was there has the
+    same recipe, the same digest and the same row of a table as what runs today.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+
+def plain(settings: Settings) -> dict[str, object]:
+    """Settings as a record holds them and digests cover them: JSON values, lists and no tuples."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in settings.later or value != field.default:
+            found[field.name] = plain(value) if isinstance(value, Settings) else _json(value)
+    return found
+
+
+def _json(value: object) -> object:
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+class NetConfig(Settings):
     """An encoder-decoder."""
 
     arch: str = "unet"  # "unet": our own, 2D and 3D; else any architecture of segmentation-models-pytorch
@@ -19,7 +43,7 @@ class NetConfig(Strict):
     upsampling: Literal["linear", "transposed"] = "linear"  # unet only: how the decoder goes up
 
 
-class AugmentConfig(Strict):
+class AugmentConfig(Settings):
     """Random change of a training sample. Geometry moves image and target together, in one resampling."""
 
     rotate_degrees: float = 20.0  # in-plane, uniform in [-r, r]
@@ -33,8 +57,10 @@ class AugmentConfig(Strict):
     noise: float = 0.05  # SD of added Gaussian noise, in SDs of the volume
 
 
-class TrainConfig(Strict):
+class TrainConfig(Settings):
     """Everything that decides a training run, given a view and a seed."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"foreground_by", "accumulate", "compile"})
 
     method: str = "supervised"
     # Keyword arguments of the method.
@@ -49,6 +75,7 @@ class TrainConfig(Strict):
         None  # intensities are clipped to this; None: to the 0.5th and 99.5th percentile
     )
     foreground: float = 0.33  # share of crops centred on an annotated foreground voxel, where a sample is a crop
+    foreground_by: Literal["voxel", "class"] = "voxel"  # such a voxel: any, or one of a class drawn first, each alike
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01
     momentum: float = 0.9  # sgd only
@@ -56,6 +83,9 @@ class TrainConfig(Strict):
     power: float = 0.9  # poly schedule: lr (1 - step / steps) ** power
     warmup: float = 0.0  # share of the steps over which lr rises linearly from 0
     clip: float = 0.0  # largest gradient norm; 0 leaves gradients alone
+    # Parts in which a batch is computed, gradients summed; "auto": 1, and twice as many whenever memory does not do.
+    accumulate: int | Literal["auto"] = 1
+    compile: bool | Literal["auto"] = "auto"  # networks by torch.compile; "auto": on a GPU
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
     deterministic: bool = False
@@ -74,7 +104,22 @@ class TrainConfig(Strict):
             )
         if len(self.net.widths) != len(self.net.dropout):
             wrong.append("train.net.widths and train.net.dropout must have one entry per level each")
+        if self.accumulate != "auto" and (self.accumulate < 1 or self.batch % self.accumulate):
+            wrong.append(f"train.accumulate = {self.accumulate} must divide train.batch = {self.batch}")
         if self.window is not None and self.window[0] >= self.window[1]:
             wrong.append(f"train.window = {list(self.window)} must rise")
         if wrong:
             raise BenchError("; ".join(wrong), mend="bench run --show-config prints the whole recipe")
+
+
+class PredictConfig(Settings):
+    """Everything that decides a prediction, given a model and an image."""
+
+    mirror: bool = False  # mean over the image and its mirror images along the axes of the patch that lie in a slice
+    overlap: float = 0.5  # of the patch edge, between neighbouring windows
+    precision: Literal["trained", "fp32"] = "trained"  # "trained": that of the training
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves voxels out or never ends."""
+        if not 0 <= self.overlap <= 0.9:
+            raise BenchError(f"predict.overlap = {self.overlap} must lie between 0 and 0.9")

@@ -3,10 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
+from baselines.config import plain
 from bench.plan import Plan
-from bench.recipe import Recipe
 from bench.views import budget
 from converters.dataset import Dataset
 from converters.files import digest, sha256
@@ -42,7 +40,7 @@ def record(
     digests = {
         "dataset": plan.dataset.file.bench.content_sha256,
         "split": digest(plan.split),
-        "recipe": digest(recipe),
+        "recipe": digest(plain(recipe)),
         "code": facts.code_sha256(),
     }
     if outcome is not None:
@@ -64,7 +62,7 @@ def record(
         selection=recipe.selection,
         task=recipe.task,
         annotator=_annotator(seen),
-        recipe=_plain(recipe),
+        recipe=plain(recipe),
         digests=digests,
         definitions=plan.definitions,
         code=facts.code_facts(),
@@ -80,9 +78,3 @@ def record(
 def _annotator(seen: Dataset | None) -> str:
     parent = seen.file.bench.parent if seen is not None else None
     return str(parent.protocol.get("annotator", "")) if parent is not None else ""
-
-
-def _plain(recipe: Recipe) -> dict[str, object]:
-    # Through JSON, so that a record is equal to itself read back: lists, no tuples.
-    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(recipe))
-    return plain

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from baselines.config import plain
 from bench import metrics, protocols, splits
 from bench.recipe import Recipe
 from converters.dataset import Case, Dataset, Split
@@ -40,12 +41,14 @@ class Plan:
 def plan(recipe: Recipe, dataset: Dataset, runs: Path) -> Plan:
     """Resolve split and protocol and name the run folder; nothing is written.
 
-    The folder's digest covers the recipe, the dataset's content, the split, and the protocol and metric versions.
+    The folder's digest covers what decides numbers: the recipe, the dataset's content, the split, and the protocol and
+    metric versions.
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name)  # `noisy` is `noisy50`: one run, one folder
     made = Plan(recipe, dataset, split, protocol, runs)
-    identity = digest([recipe, dataset.file.bench.content_sha256, split, made.definitions])[:12]
+    versions = {name: version for name, version in made.definitions.items() if name != "record"}
+    identity = digest([plain(recipe), dataset.file.bench.content_sha256, split, versions])[:12]
     folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
     return dataclasses.replace(made, folder=folder)

@@ -4,11 +4,11 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from baselines.config import TrainConfig
+from baselines.config import PredictConfig, Settings, TrainConfig
 from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import Strict
 
@@ -16,8 +16,10 @@ PHANTOM = "phantom-"
 _FOLDER = Path(__file__).parent / "recipes"
 
 
-class Recipe(Strict):
+class Recipe(Settings):
     """Everything that decides a number."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"predict"})
 
     dataset: str
     split: str = "default"
@@ -30,6 +32,7 @@ class Recipe(Strict):
     selection: Literal["last"] = "last"  # the last step of a fixed schedule: no validation label is spent
     preset: str = ""
     train: TrainConfig = TrainConfig()
+    predict: PredictConfig = PredictConfig()
 
     @property
     def split_name(self) -> str:

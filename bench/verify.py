@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from bench import evidence, metrics, protocols, splits
 from bench.claims import Claimed
 from bench.evidence import Grounds
@@ -175,6 +173,7 @@ def _scores(work: _Work) -> Iterator[str]:
 
 @check("weights", REINFERRED, "The weights are those the record names, trained with the settings of its recipe.")
 def _weights(work: _Work) -> Iterator[str]:
+    from baselines.config import plain
     from baselines.model import ModelSpec
 
     if not (work.claimed.model / "model.json").is_file():
@@ -184,7 +183,7 @@ def _weights(work: _Work) -> Iterator[str]:
     found = sha256((work.claimed.model / "model.safetensors").read_bytes())
     if found != (named := work.record.digests.get("model", found)):
         yield f"weights {found[:12]} here, {named[:12]} in the record"
-    if msgspec.json.decode(msgspec.json.encode(spec.config)) != work.record.recipe.get("train"):
+    if plain(spec.config) != work.record.recipe.get("train"):
         yield "trained with other settings than the recipe's"
     if spec.seed != work.record.seed:
         yield f"trained with seed {spec.seed}, recorded is {work.record.seed}"

@@ -9,7 +9,7 @@ import msgspec
 from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 DEEPEST = 50  # lists and tables within each other; what is deeper no recipe is, and reading it could end the program
 
 
@@ -30,17 +30,29 @@ class CaseScore(Strict):
     metrics: dict[str, float | None]  # definition id -> value
 
 
-class Cost(Strict):
-    """What a phase took. Seconds are monotonic wall time summed over the segments of an interrupted run."""
+class Cost(Strict, omit_defaults=True):
+    """What a phase took. Seconds are monotonic wall time summed over the segments of an interrupted run.
+
+    What has a default came with format 2 and is left out where nobody measured it. Steady state: warm-up left out.
+    """
 
     seconds: float
     items: int  # samples trained on, or cases predicted
-    items_per_s: float  # steady state: warm-up left out
-    peak_host_mib: float
+    items_per_s: float  # steady state
+    peak_host_mib: float  # resident memory of this process and those it started
     peak_device_mib: float | None  # allocated tensors; None on CPU
-    batch: int
+    batch: int  # samples a step, or windows at once
     precision: str
-    segments: int = 1
+    segments: int
+    parts: int = 1  # in which each batch was computed, gradients summed
+    held_items_per_s: float | None = None  # training: steady state with one batch held on the device, so no sampler
+    step_ms: dict[str, float] = {}  # training: p50, p90 and p99 of a step's time, in steady state
+    stages_s: dict[str, float] = {}  # prediction: read, preprocess, forward, postprocess, write: sums; they overlap
+    voxels_per_s: float | None = None  # prediction: of the original grids
+    peak_reserved_mib: float | None = None  # what torch held of the GPU's memory
+    peak_process_mib: float | None = None  # what the driver says this process held of it: context and libraries, too
+    energy_j: float | None = None  # of the whole GPU, by the driver's counter
+    macs: int | None = None  # multiplications with addition of one forward pass of one sample or window
 
 
 class Budget(Strict):

@@ -30,7 +30,7 @@ class Section(Strict):
     split_content: str
     task: str
     fold: int
-    definitions: dict[str, str]  # versions of metrics and formats
+    definitions: dict[str, str]  # of metrics: what a number means does not hang on the format it is written in
     protocol: str
     protocol_version: str
     annotator: str
@@ -41,7 +41,7 @@ class Section(Strict):
     def of(cls, record: Record) -> "Section":
         """The section a record belongs to."""
         metrics = {short(d): d for score in record.cases for d in score.metrics if family(d) in HEADLINE}
-        formats = {key: value for key, value in record.definitions.items() if key not in {"protocol", "metrics"}}
+        others = {k: v for k, v in record.definitions.items() if k not in {"protocol", "metrics", "record"}}
         return cls(
             dataset=record.dataset,
             content=record.digests.get("dataset", ""),
@@ -49,7 +49,7 @@ class Section(Strict):
             split_content=record.digests.get("split", ""),
             task=record.task,
             fold=record.fold,
-            definitions=formats | metrics,
+            definitions=others | metrics,
             protocol=record.protocol,
             protocol_version=record.definitions.get("protocol", ""),
             annotator=record.annotator,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sites
 
-from leaderboards.record import Budget, CaseScore, Cost, Record
+from leaderboards.record import FORMAT, Budget, CaseScore, Cost, Record
 
 DICE, HD95, NSD = "dice:v1", "hd95:c6-bg-max:v1", "nsd@2mm:c6-bg-pooled:v1"
 Make = Callable[..., Record]
@@ -58,12 +58,13 @@ def make() -> Make:
             peak_device_mib=None,
             batch=4,
             precision="fp32",
+            segments=1,
         )
         values: dict[str, object] = {
             "status": "done", "reason": None, "dataset": "acdc", "split": "default", "protocol": "semi10", "draw": "0",
             "method": "supervised", "seed": 0, "fold": 0, "selection": "last", "task": "labels", "annotator": "dense",
             "recipe": recipe, "digests": {"dataset": "ab" * 32, "split": "cd" * 32},
-            "definitions": {"protocol": "semi10:v1", "record": "1"}, "code": {}, "machine": {"cpu": "Some CPU"},
+            "definitions": {"protocol": "semi10:v1", "record": str(FORMAT)}, "code": {}, "machine": {"cpu": "Some CPU"},
             "budget": Budget(labelled_subjects=7, labelled_cases=14, annotated_voxels=9, annotated_slices=3),
             "parameters": 1000, "train": cost, "predict": cost, "cases": (_score(),) if cases is None else cases,
         }  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 from converters.errors import BenchError
 from leaderboards.collect import load
+from leaderboards.record import FORMAT
 from leaderboards.rules import faults
 
 
@@ -106,7 +107,7 @@ def test_the_table_is_made_of_what_is_sound_and_every_other_file_is_a_line_on_st
         "truncated": json.dumps(plain)[:-200],
         "nan": json.dumps(plain).replace("0.8", "NaN", 1),
         "edited": json.dumps(plain | {"cases": [plain["cases"][0] | {"metrics": better}]}),
-        "newer": json.dumps(plain | {"format": 2}),
+        "newer": json.dumps(plain | {"format": FORMAT + 1}),
         "strange": json.dumps({"schema": "mine/9", "scores": []}),
         "twice": json.dumps(plain),
     }

@@ -69,7 +69,7 @@ def test_what_may_not_be_compared_stands_in_a_block_of_its_own_that_says_so(make
         {"split": "published"},
         {"fold": 1},
         {"task": "value"},
-        {"definitions": {"protocol": "semi10:v1", "record": "2"}},
+        {"definitions": {"protocol": "semi10:v1", "distances": "v2"}},
     ],
 )
 def test_other_data_or_definitions_stand_in_another_table(make, change):

@@ -150,7 +150,7 @@ CHANGES = {
     "split_content": {"digests": {"dataset": "ab" * 32, "split": "ef" * 32}},
     "task": {"task": "value"},
     "fold": {"fold": 1},
-    "definitions": {"definitions": {"protocol": "semi10:v1", "record": "2"}},
+    "definitions": {"definitions": {"protocol": "semi10:v1", "distances": "v2"}},
     "protocol": {"protocol": "full"},
     "protocol_version": {"definitions": {"protocol": "semi10:v2", "record": "1"}},
     "annotator": {"annotator": "simulated scribble"},

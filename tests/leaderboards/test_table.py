@@ -105,7 +105,7 @@ def test_quartiles_are_those_of_numpy(score, hits):
         {"split": "published"},
         {"protocol": "full"},
         {"definitions": {"protocol": "semi10:v2"}},
-        {"definitions": {"protocol": "semi10:v1", "record": "2"}},
+        {"definitions": {"protocol": "semi10:v1", "distances": "v2"}},
         {"annotator": "simulated scribble"},
         {"selection": "best"},
         {"draw": "seven-patients"},
@@ -159,7 +159,7 @@ def test_a_record_that_scored_fewer_cases_than_its_rivals_is_left_out(make, scor
 
 def test_costs_are_median_rate_all_seconds_by_all_cases_and_largest_memory(make):
     slow = {"seconds": 90.0, "items": 10, "items_per_s": 10.0, "peak_host_mib": 2000.0, "peak_device_mib": None}
-    made, _ = rows([make(), make(seed=1, predict=Cost(**slow, batch=1, precision="fp32"))])
+    made, _ = rows([make(), make(seed=1, predict=Cost(**slow, batch=1, precision="fp32", segments=1))])
     assert made[0].train_items_per_s == 50.0
     assert made[0].seconds_per_case == 5.5
     assert (made[0].peak_host_mib, made[0].peak_device_mib) == (2000.0, None)
