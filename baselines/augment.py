@@ -1,4 +1,4 @@
-"""Samples -> Batch on the device: one fused resampling for image and target, then intensity, batched."""
+"""Loaded -> Batch on its device: one fused resampling for image and target, then intensity, batched."""
 
 import functools
 import math
@@ -7,20 +7,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
-from baselines.batch import Batch, Samples
+from baselines.batch import Batch, Loaded
 from baselines.config import AugmentConfig
 from converters.dataset import IGNORE
 
 _KNOTS = 6  # of the elastic lattice, along each axis
 
 
-def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator, device: torch.device) -> Batch:
+def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -> Batch:
     """Random geometry and intensity. The generator lives on the CPU, so a seed means the same on every device.
 
     What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image.
     """
-    image = torch.from_numpy(samples.image).to(device, non_blocking=True).float()
-    target = torch.from_numpy(samples.target).to(device, non_blocking=True)
+    image, target, device = loaded.image.float(), loaded.target, loaded.image.device
     affine = _affine(image.shape, config, generator).to(device)
     if _moves(config):
         grid = F.affine_grid(affine, [len(image), 1, *image.shape[2:]], align_corners=False)
@@ -33,10 +32,10 @@ def augment(samples: Samples, config: AugmentConfig, generator: torch.Generator,
     return Batch(
         image=_intensity(image, config, generator),
         target=target.long(),
-        case=torch.from_numpy(samples.case).to(device),
-        slice=torch.from_numpy(samples.slice).to(device),
+        case=loaded.case,
+        slice=loaded.slice,
         grid=affine,
-        trusted=torch.from_numpy(samples.trusted).to(device),
+        trusted=loaded.trusted,
     )
 
 

@@ -27,6 +27,22 @@ class Samples:
 
 
 @dataclasses.dataclass(frozen=True)
+class Loaded:
+    """Samples as tensors on one device, before augmentation.
+
+    Shape: image (B, C, *S) float16; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64; trusted
+    (B,) bool.
+    """
+
+    image: Tensor
+    target: Tensor
+    case: Tensor
+    slice: Tensor
+    trusted: Tensor
+    step: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Batch:
     """Samples after augmentation, as tensors on one device.
 

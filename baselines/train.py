@@ -14,12 +14,13 @@ from baselines.cache import Prepared, counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
 from baselines.device import describe, settings
+from baselines.feed import feed
 from baselines.grid import typical_spacing
 from baselines.meter import Meter, Tally, cost
 from baselines.method import Method
 from baselines.model import ModelSpec, make_method, save_model
 from baselines.nets import NetSpec
-from baselines.sampler import Sampler, prefetch
+from baselines.sampler import Sampler
 from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.files import digest
@@ -108,16 +109,17 @@ class _Loop:
         self.method.train()
         _cut_log(log, start)
         with log.open("ab") as lines:
-            for step, samples in enumerate(prefetch(sampler, range(start, config.steps)), start):
+            for loaded in feed(sampler, range(start, config.steps), device):
+                step = loaded.step
                 generator = _seed_step(self.setting.seed, step)
-                batch = augment(samples, config.augment, generator, device)
+                batch = augment(loaded, config.augment, generator)
                 terms = self.method(batch, step / config.steps)
                 total = torch.stack(list(terms.values())).sum()
                 self._update(total, step)
                 last = step + 1 == config.steps
                 if step % LOG_EVERY == 0 or last or (step + 1) % config.checkpoint_every == 0:
                     # Before each checkpoint too: one with infinite weights would be the end of every later try.
-                    self._refuse_infinite(float(total.detach()), step, samples.case.tolist())
+                    self._refuse_infinite(float(total.detach()), step, loaded.case.tolist())
                 if step % LOG_EVERY == 0 or last:
                     values = {name: float(value.detach()) for name, value in terms.items()}
                     lines.write(msgspec.json.encode({"step": step, **values}) + b"\n")

@@ -7,9 +7,8 @@ import torch
 from baselines.augment import augment
 from baselines.batch import Samples
 from baselines.config import AugmentConfig
+from baselines.feed import on_host
 from converters.dataset import IGNORE
-
-CPU = torch.device("cpu")
 
 
 def only(**on):
@@ -33,7 +32,7 @@ def of(image, target):
 
 def run(samples, config, seed=0):
     torch.manual_seed(seed)
-    return augment(samples, config, torch.Generator().manual_seed(seed), CPU)
+    return augment(on_host(samples), config, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from baselines.augment import augment
 from baselines.batch import Samples
 from baselines.config import AugmentConfig
+from baselines.feed import on_host
 
 TURN, SCALE, SHIFT, GAMMA, NOISE = 20.0, 0.15, 0.05, 0.3, 0.05
 
@@ -26,7 +27,7 @@ def ours():
         many = len(images)
         none = np.zeros(many, np.int64)
         samples = Samples(images[:, None].astype(np.float16), labels, none, none, none.astype(bool), 0)
-        made = augment(samples, config, torch.Generator().manual_seed(next(steps)), torch.device("cpu"))
+        made = augment(on_host(samples), config, torch.Generator().manual_seed(next(steps)))
         return made.image, made.target
 
     return run
