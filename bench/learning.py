@@ -16,6 +16,7 @@ class Learning:
     preset: str | None = None
     config: Path | None = None
     settings: tuple[str, ...] = ()
+    auto_batch: bool = False
     deterministic: bool = False
     device: str = "auto"
     plugin: Path | None = None
@@ -41,6 +42,7 @@ class Learning:
         fallback = "demo" if dataset.startswith(PHANTOM) else "published" if gpu else "cpu"
         typed = [f'train.method="{self.method}"'] if self.method else []
         typed += ["train.deterministic=true"] if self.deterministic else []
+        typed += ['train.accumulate="auto"'] if self.auto_batch else []
         choice = Choice(
             dataset=dataset,
             preset=self.preset or fallback,

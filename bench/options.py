@@ -35,6 +35,7 @@ _LEARNING = (
     click.option("--preset", default=None, help="published, cpu or demo [a GPU, none, a phantom decide]"),
     click.option("--config", type=_FILE, default=None, help="A TOML file of recipe keys."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any recipe key: train.steps=500"),
+    click.option("--auto-batch", is_flag=True, help="Where memory is short, compute each batch in parts; recorded."),
     click.option("--deterministic", is_flag=True, help="Same seed, same threads: the same bits."),
     DEVICE,
     PLUGIN,

@@ -130,4 +130,6 @@ def _words(values: Mapping[str, object]) -> Facts:
 def _word(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_word, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_word(part)}" for key, part in value.items())
     return f"{value:,}".replace(",", " ") if isinstance(value, int) and not isinstance(value, bool) else str(value)

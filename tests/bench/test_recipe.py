@@ -1,10 +1,18 @@
 """Recipes: one value from layers, and an error that names the key."""
 
+import json
+from pathlib import Path
+
+import msgspec
 import pytest
 
+from baselines.config import plain
 from bench import recipe
-from bench.recipe import Choice, merge, resolve
+from bench.learning import Learning
+from bench.recipe import Choice, Recipe, merge, resolve
 from converters.errors import BenchError, UsageError
+from converters.files import digest
+from leaderboards.record import Record
 
 
 def choose(dataset="acdc", preset="cpu", **more):
@@ -103,6 +111,34 @@ def test_a_value_that_does_not_fit_is_refused_by_name(setting, said):
 def test_a_setting_that_is_none_is_a_usage_error(setting):
     with pytest.raises(UsageError, match="--set"):
         choose(settings=(setting,))
+
+
+def test_a_setting_that_came_after_records_is_named_only_where_it_is_changed():
+    kept = plain(choose())
+    assert "predict" not in kept and not {"accumulate", "compile", "foreground_by"} & set(kept["train"])
+    moved = plain(choose(settings=("train.accumulate=2", "predict.mirror=true", "train.batch=12")))
+    assert moved["train"]["accumulate"] == 2
+    assert moved["predict"] == {"mirror": True, "overlap": 0.5, "precision": "trained"}
+    assert digest(kept) != digest(moved)
+    assert plain(msgspec.convert(kept, Recipe)) == kept
+
+
+def test_the_recipes_of_committed_records_are_those_of_today():
+    # Whoever adds a setting and does not list it as later, or changes a default, takes every record its row.
+    results = Path(__file__).parents[2] / "leaderboards" / "results"
+    paths = [*results.glob("phantom-acdc/*-supervised-????????????.json")]
+    assert len(paths) >= 10
+    for path in paths:
+        record = Record.load(path)
+        assert plain(msgspec.convert(record.recipe, Recipe)) == record.recipe
+        assert digest(record.recipe) == record.digests["recipe"]
+        assert record.id() == digest(json.loads(path.read_bytes()))
+
+
+def test_a_short_memory_is_met_by_parts_when_asked():
+    learning = Learning(preset="demo", device="cpu", auto_batch=True)
+    assert learning.recipe("phantom-acdc", {}).train.accumulate == "auto"
+    assert Learning(preset="demo", device="cpu").recipe("phantom-acdc", {}).train.accumulate == 1
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones():

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from contents import tree
 from sites import HOSTILE, collected, plain_records
@@ -222,3 +223,11 @@ def test_pictures_stand_on_the_page_of_their_run(make, tmp_path):
     folder = tmp_path / "out" / "runs" / record.id()[:12]
     assert (folder / "worst.png").read_bytes() == picture.png
     assert "worst case by Dice: p1, 0.250" in folder.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_what_was_measured_stands_in_words_on_the_page_of_its_run(make, tmp_path):
+    spent = msgspec.structs.replace(make().train, parts=2, step_ms={"p50": 10.5, "p99": 12.0}, macs=1_234_567)
+    record = make(train=spent)
+    build(collected([record]), tmp_path / "site")
+    text = Tags((tmp_path / "site" / "runs" / f"{record.id()[:12]}.html").read_text(encoding="utf-8")).text
+    assert "p50 10.5, p99 12.0" in text and "1 234 567" in text
