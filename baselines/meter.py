@@ -1,16 +1,28 @@
-"""Seconds, items and peak memory of a phase -> Cost. The device is synchronised at both ends of a window only."""
+"""Seconds, items, step times, stages, peak memory and energy of a phase -> Cost.
 
-import resource
+The device is synchronised at both ends of a window only, never by a tick.
+"""
+
+import contextlib
+import threading
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import TypedDict, Unpack
 
 import msgspec
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from baselines import clock, host
+from baselines.clock import Clock
+from baselines.gpu import Gpu
+from baselines.method import Method
 from converters.files import Strict
 from leaderboards.record import Cost
 
 WARMUP = 20  # steps left out of the steady state: compilation, allocator and page cache settle
+_LOOK_EVERY = 1.0  # seconds between two looks at what has no peak of its own: children, and the driver's figures
 
 
 class Tally(Strict):
@@ -23,6 +35,13 @@ class Tally(Strict):
     peak_host_mib: float = 0.0
     peak_device_mib: float = 0.0
     segments: int = 0
+    voxels: int = 0
+    timed_voxels: int = 0
+    step_bins: dict[int, int] = {}  # of clock.Clock, in steady state
+    stages: dict[str, float] = {}  # seconds
+    peak_reserved_mib: float = 0.0
+    peak_process_mib: float | None = None
+    energy_j: float | None = None  # None as soon as one segment had no counter
 
 
 class Meter:
@@ -30,73 +49,147 @@ class Meter:
 
     def __init__(self, device: torch.device, before: Tally, warmup: int = WARMUP) -> None:
         self.device, self.before, self.warmup = device, before, warmup
-        self.items = self.ticks = self.timed_items = 0
-        self.start = time.perf_counter()
+        self.items = self.voxels = self.ticks = self.timed_items = self.timed_voxels = 0
+        self.stages: dict[str, float] = dict(before.stages)
         self.window: float | None = None
-        _reset_host_peak()
+        self._lock = threading.Lock()
+        self._clock, self._gpu = Clock(device), Gpu(device)
+        self._children_mib, self._process_mib, self._looked = 0.0, before.peak_process_mib, 0.0
+        host.reset_peaks()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        self._energy = self._gpu.energy_j()
+        self.start = time.perf_counter()
 
-    def tick(self, items: int) -> None:
+    def tick(self, items: int, voxels: int = 0) -> None:
         """A step or case is done; steady state begins after the warm-up."""
         self.items += items
+        self.voxels += voxels
         self.ticks += 1
         if self.window is not None:
             self.timed_items += items
+            self.timed_voxels += voxels
         elif self.ticks >= self.warmup:
             self._synchronise()
             self.window = time.perf_counter()
+        if self.window is not None:
+            self._clock.tick()
+        if time.perf_counter() - self._looked > _LOOK_EVERY:
+            self._look()
+
+    @contextlib.contextmanager
+    def stage(self, name: str, *, synchronise: bool = False) -> Iterator[None]:
+        """Add the wall seconds of the block to a stage. Any thread may; stages of two threads overlap.
+
+        `synchronise` waits for the device at the end, so that work handed to it counts where it was handed over.
+        """
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if synchronise:
+                self._synchronise()
+            seconds = time.perf_counter() - start
+            with self._lock:
+                self.stages[name] = self.stages.get(name, 0.0) + seconds
 
     def tally(self) -> Tally:
         """Everything counted up to now, earlier segments included."""
         self._synchronise()
         now = time.perf_counter()
-        before = self.before
-        device = torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else 0.0
+        self._clock.fold()
+        self._look()
+        before, cuda = self.before, self.device.type == "cuda"
+        allocated = torch.cuda.max_memory_allocated(self.device) / 2**20 if cuda else 0.0
+        reserved = torch.cuda.max_memory_reserved(self.device) / 2**20 if cuda else 0.0
+        with self._lock:
+            stages = dict(self.stages)
         return msgspec.structs.replace(
             before,
             seconds=before.seconds + now - self.start,
             items=before.items + self.items,
             timed_seconds=before.timed_seconds + (now - self.window if self.window is not None else 0.0),
             timed_items=before.timed_items + self.timed_items,
-            peak_host_mib=max(before.peak_host_mib, host_peak_mib()),
-            peak_device_mib=max(before.peak_device_mib, device),
+            peak_host_mib=max(before.peak_host_mib, host.own_peak_mib() + self._children_mib),
+            peak_device_mib=max(before.peak_device_mib, allocated),
             segments=before.segments + 1,
+            voxels=before.voxels + self.voxels,
+            timed_voxels=before.timed_voxels + self.timed_voxels,
+            step_bins=clock.merged(before.step_bins, self._clock.bins),
+            stages=stages,
+            peak_reserved_mib=max(before.peak_reserved_mib, reserved),
+            peak_process_mib=self._process_mib,
+            energy_j=self._joules(),
         )
+
+    def _look(self) -> None:
+        self._looked = time.perf_counter()
+        self._children_mib = max(self._children_mib, host.children_peak_mib())
+        held = self._gpu.process_mib()
+        if held is not None:
+            self._process_mib = max(self._process_mib or 0.0, held)
+
+    def _joules(self) -> float | None:
+        now, start = self._gpu.energy_j(), self._energy
+        earlier = self.before.energy_j if self.before.segments else 0.0
+        return None if now is None or start is None or earlier is None else earlier + now - start
 
     def _synchronise(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
-def cost(tally: Tally, device: torch.device, batch: int, precision: str) -> Cost:
-    """A tally as the record keeps it; where no steady state was reached, the rate is over everything."""
-    timed = tally.timed_items > 0 and tally.timed_seconds > 0
-    rate = tally.timed_items / tally.timed_seconds if timed else tally.items / max(tally.seconds, 1e-9)
+class More(TypedDict, total=False):
+    """Fields of a Cost that no meter counts."""
+
+    parts: int
+    held_items_per_s: float | None
+    macs: int | None
+
+
+def cost(tally: Tally, device: torch.device, batch: int, precision: str, **more: Unpack[More]) -> Cost:
+    """A tally as the record keeps it; where no steady state was reached, rates are over everything."""
+    cuda = device.type == "cuda"
+    items, voxels, seconds = tally.items, tally.voxels, tally.seconds
+    if tally.timed_items > 0 and tally.timed_seconds > 0:
+        items, voxels, seconds = tally.timed_items, tally.timed_voxels, tally.timed_seconds
+    seconds = max(seconds, 1e-9)
     return Cost(
         seconds=round(tally.seconds, 3),
         items=tally.items,
-        items_per_s=round(rate, 3),
+        items_per_s=round(items / seconds, 3),
         peak_host_mib=round(tally.peak_host_mib, 1),
-        peak_device_mib=round(tally.peak_device_mib, 1) if device.type == "cuda" else None,
+        peak_device_mib=round(tally.peak_device_mib, 1) if cuda else None,
         batch=batch,
         precision=precision,
         segments=tally.segments,
+        step_ms=clock.percentiles(tally.step_bins),
+        stages_s={name: round(spent, 3) for name, spent in sorted(tally.stages.items())},
+        voxels_per_s=float(f"{voxels / seconds:.6g}") if tally.voxels else None,
+        peak_reserved_mib=round(tally.peak_reserved_mib, 1) if cuda else None,
+        peak_process_mib=None if tally.peak_process_mib is None else round(tally.peak_process_mib, 1),
+        energy_j=None if tally.energy_j is None else round(tally.energy_j, 1),
+        **more,
     )
 
 
-def host_peak_mib() -> float:
-    """Largest resident memory of this process since the last reset, in MiB."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def macs(module: nn.Module, image: Tensor) -> int:
+    """Multiplications with addition of one forward pass: convolutions, matrix products and attention.
 
+    Normalisation, activation, pooling and interpolation are not counted; they are under 1 % of a network made of
+    convolutions. A method is asked for its logits. The module is left as it was: no gradient, no running statistics,
+    no random number.
 
-def _reset_host_peak() -> None:
+    Shape: image (1, C, *S), one sample or window, on the module's device.
+    """
+    training = {part: part.training for part in module.modules()}
+    counter = FlopCounterMode(display=False)
+    forward: Callable[[Tensor], object] = module.logits if isinstance(module, Method) else module
     try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return  # not Linux, or not allowed: the peak is then that of the whole process
+        module.eval()
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"), counter:
+            forward(image)
+    finally:
+        for part, was in training.items():
+            part.training = was
+    return counter.get_total_flops() // 2  # torch counts the multiplication and the addition
