@@ -77,14 +77,23 @@ class Sampler:
 
     def _crop(self, item: Item, rng: np.random.Generator) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.uint8]]:
         index, z = item
-        case = self.cases[index]
-        patch = self.config.patch
-        image, target = (case.image, case.target) if len(patch) == 3 else (case.image[:, z], case.target[z])
-        if target.shape == patch:
-            return image, target
-        inside = self.config.foreground, partial(_foreground, case, z, len(patch))
-        starts = _starts(target.shape, patch, rng, inside)
-        return _cut(image, starts, patch, None), _cut(target[None], starts, patch, IGNORE)[0]
+        return crop(self.cases[index], z, self.config, rng)
+
+
+def crop(
+    case: Prepared, z: int, config: TrainConfig, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.uint8]]:
+    """The patch of one sample: slice z of the case, or of all its slices where samples are volumes.
+
+    Shape: image (C, *patch), target (*patch).
+    """
+    patch = config.patch
+    image, target = (case.image, case.target) if len(patch) == 3 else (case.image[:, z], case.target[z])
+    if target.shape == patch:
+        return image, target
+    inside = config.foreground, partial(_foreground, case, z, len(patch))
+    starts = _starts(target.shape, patch, rng, inside)
+    return _cut(image, starts, patch, None), _cut(target[None], starts, patch, IGNORE)[0]
 
 
 def _foreground(case: Prepared, z: int, ndim: int) -> npt.NDArray[np.uint32]:
