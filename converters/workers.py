@@ -53,6 +53,28 @@ def each(
             process.terminate()
 
 
+def alone(function: Callable[[Item], Result], item: Item) -> Result:
+    """The result of one item from a fresh process, so that its peak of memory is that of this item.
+
+    Raises:
+        BenchError: what the function raised, or that its process was ended.
+    """
+    context = multiprocessing.get_context("spawn")
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    result: Result | BenchError
+    pipe, process = _start(context, function)
+    try:
+        _hand_over(running, (pipe, process), 0, item)
+        result, _ = _collect(pipe, process)
+    finally:
+        process.terminate()
+        process.join()
+        pipe.close()
+    if isinstance(result, BenchError):
+        raise result
+    return result
+
+
 def _context(module: str) -> BaseContext:
     """Processes forked from a server that has imported `module`: not from here, where a progress bar holds locks."""
     # Python starts it with `-c`, which would take a file `signal.py` of the current folder for the library's.

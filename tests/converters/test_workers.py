@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from converters.errors import BenchError, EnvironmentFault
-from converters.workers import each
+from converters.workers import alone, each
 
 
 def square(number: int) -> int:
@@ -16,6 +16,11 @@ def square(number: int) -> int:
     if number == 6:
         raise ZeroDivisionError("six")
     return number * number
+
+
+def process_of(_: object) -> int:
+    """That it runs in."""
+    return os.getpid()
 
 
 @pytest.mark.parametrize("jobs", [2, 30])
@@ -44,3 +49,12 @@ def test_leaving_early_ends_the_workers() -> None:
     assert next(results)[1] in {n * n for n in range(100, 103)}
     results.close()
     assert list(results) == []
+
+
+def test_one_alone_has_a_process_of_its_own_and_its_error_comes_back() -> None:
+    assert alone(square, 4) == 16
+    assert alone(process_of, 0) != os.getpid()
+    with pytest.raises(BenchError, match="three is not liked"):
+        alone(square, 3)
+    with pytest.raises(EnvironmentFault, match="ended by SIGKILL"):
+        alone(square, 5)
