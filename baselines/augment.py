@@ -36,6 +36,7 @@ def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -
         slice=loaded.slice,
         grid=affine,
         trusted=loaded.trusted,
+        annotated=loaded.annotated,
     )
 
 

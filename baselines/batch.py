@@ -9,6 +9,8 @@ from torch import Tensor
 
 from converters.dataset import IGNORE
 
+Rows = slice | Tensor  # what picks samples out of a tensor
+
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
@@ -31,7 +33,7 @@ class Loaded:
     """Samples as tensors on one device, before augmentation.
 
     Shape: image (B, C, *S) float16; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64; trusted
-    (B,) bool.
+    (B,) bool. On the host: annotated (B,), samples in which somebody annotated at least one voxel.
     """
 
     image: Tensor
@@ -39,6 +41,7 @@ class Loaded:
     case: Tensor
     slice: Tensor
     trusted: Tensor
+    annotated: tuple[bool, ...]
     step: int
 
 
@@ -48,7 +51,8 @@ class Batch:
 
     Shape: image (B, C, *S) float32; target (B, *S) int64, 255 where nobody annotated; case, slice (B,);
     grid (B, n, n + 1): the affine part of the sampling transform in torch's normalised coordinates; trusted (B,) bool:
-    annotated, and the view does not call the label noisy.
+    annotated, and the view does not call the label noisy. On the host, so that a method may ask without waiting for a
+    GPU: annotated (B,), samples in which somebody annotated at least one voxel.
     """
 
     image: Tensor
@@ -57,15 +61,22 @@ class Batch:
     slice: Tensor
     grid: Tensor
     trusted: Tensor
+    annotated: tuple[bool, ...]
 
-    @property
-    def annotated(self) -> Tensor:
-        """(B,) bool: samples in which somebody annotated at least one voxel."""
-        return (self.target != IGNORE).flatten(1).any(1)
+    def rows(self, *, annotated: bool) -> Rows:
+        """What picks the samples with, or without, any annotation out of a tensor of the batch; no GPU is waited for.
 
-    def where(self, chosen: Tensor) -> "Batch":
-        """The samples for which `chosen` (B,) bool holds."""
-        return Batch(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
+        A slice where they stand side by side, as the sampler lays them out, else their numbers (n,) int64.
+        """
+        found = [row for row, seen in enumerate(self.annotated) if seen == annotated]
+        if not found or found[-1] - found[0] + 1 == len(found):
+            return slice(found[0], found[-1] + 1) if found else slice(0)
+        pinned = self.image.device.type == "cuda"
+        return torch.tensor(found, pin_memory=pinned).to(self.image.device, non_blocking=True)
+
+    def part(self, number: int, parts: int) -> "Batch":
+        """Every `parts`-th sample from `number` on, as views: the mix of the batch where each share divides."""
+        return Batch(*(getattr(self, field.name)[number::parts] for field in dataclasses.fields(self)))
 
 
 def classes_one_hot(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
@@ -75,6 +86,9 @@ def classes_one_hot(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """
     annotated = target != IGNORE
     safe = torch.where(annotated, target, 0)
-    one_hot = torch.nn.functional.one_hot(safe, classes).movedim(-1, 1).float()
+    # torch's own one_hot reads the largest code first, and counts in int64.
+    one_hot = (
+        torch.zeros(*target.shape, classes, device=target.device).scatter_(-1, safe.unsqueeze(-1), 1).movedim(-1, 1)
+    )
     mask = annotated.unsqueeze(1).float()
     return one_hot * mask, mask

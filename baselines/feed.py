@@ -7,6 +7,7 @@ from torch import Tensor
 
 from baselines.batch import Loaded, Samples
 from baselines.sampler import Sampler, prefetch
+from converters.dataset import IGNORE
 
 
 def feed(sampler: Sampler, steps: Iterable[int], device: torch.device) -> Iterator[Loaded]:
@@ -29,6 +30,7 @@ def on_host(samples: Samples, *, pinned: bool = False) -> Loaded:
         case=tensor("case"),
         slice=tensor("slice"),
         trusted=tensor("trusted"),
+        annotated=tuple((samples.target != IGNORE).any(tuple(range(1, samples.target.ndim))).tolist()),
         step=samples.step,
     )
 
@@ -43,5 +45,6 @@ def moved(loaded: Loaded, device: torch.device) -> Loaded:
         case=loaded.case.to(device, non_blocking=True),
         slice=loaded.slice.to(device, non_blocking=True),
         trusted=loaded.trusted.to(device, non_blocking=True),
+        annotated=loaded.annotated,
         step=loaded.step,
     )

@@ -48,7 +48,7 @@ class MeanTeacher(Method):
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Terms `ce`, `dice`, `consistency`."""
         logits = self.logits(batch.image)
-        pool = batch.annotated if batch.annotated.all() else ~batch.annotated
+        pool = batch.rows(annotated=all(batch.annotated))
         image = batch.image[pool]
         with torch.no_grad():
             noise = (torch.randn_like(image) * self.noise).clamp(-2 * self.noise, 2 * self.noise)
