@@ -23,6 +23,7 @@ class Progress(Strict):
     step: int
     recipe: str  # digest of config, seed and view: a checkpoint of another run is refused
     tally: Tally
+    parts: int = 1  # in which a batch is computed by now
 
 
 def save_checkpoint(path: Path, method: Method, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
@@ -37,6 +38,7 @@ def save_checkpoint(path: Path, method: Method, optimizer: torch.optim.Optimizer
                 "step": progress.step,
                 "recipe": progress.recipe,
                 "tally": {name: getattr(progress.tally, name) for name in Tally.__struct_fields__},
+                "parts": progress.parts,
             },
             temporary,
         )
@@ -58,7 +60,8 @@ def load_checkpoint(path: Path, method: Method, optimizer: torch.optim.Optimizer
             raise BenchError("the checkpoint belongs to another recipe", where=candidate, mend="use another --out")
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
-        return Progress(step=state["step"], recipe=recipe, tally=Tally(**state["tally"]))
+        tally, parts = Tally(**state["tally"]), state.get("parts", 1)  # absent: from before there were any
+        return Progress(step=state["step"], recipe=recipe, tally=tally, parts=parts)
     return None
 
 

@@ -1,8 +1,11 @@
 """Which device a run takes, and the process-wide torch settings it needs while it runs."""
 
 import contextlib
+import importlib.util
 import os
 import re
+import shutil
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +36,35 @@ def fast_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (avx512_bf16 or AMX)."""
     flags = _read(Path("/proc/cpuinfo"))
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def compiles(config: TrainConfig, device: torch.device) -> bool:
+    """Whether this training's networks are compiled: as asked, or on a GPU where all that takes is there.
+
+    Raises:
+        EnvironmentFault: it is asked for, and something is missing.
+    """
+    if not config.compile or (config.compile == "auto" and device.type != "cuda"):
+        return False
+    missing = _not_there(device)
+    if missing and config.compile is True:
+        raise EnvironmentFault(
+            f"networks cannot be compiled without {' and '.join(missing)}",
+            mend="install it, or set train.compile=false",
+        )
+    return not missing
+
+
+def _not_there(device: torch.device) -> list[str]:
+    """What torch.compile needs at run time and this machine lacks."""
+    asked = os.environ.get("CC" if device.type == "cuda" else "CXX")
+    compilers = [asked] if asked else ["gcc", "clang"] if device.type == "cuda" else ["g++"]
+    missing = [] if any(map(shutil.which, compilers)) else [f"a compiler ({' or '.join(compilers)})"]
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("Python.h")
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        missing.append("triton")
+    return missing
 
 
 def describe(device: torch.device) -> dict[str, str]:

@@ -1,32 +1,26 @@
 """View + TrainConfig + seed -> model: the one loop, for every method, in 2D and 3D."""
 
-import contextlib
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import torch
 
-from baselines.augment import augment
-from baselines.cache import Prepared, counts, prepare
+from baselines.cache import counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
-from baselines.device import describe, settings
-from baselines.feed import feed
+from baselines.device import compiles, describe, settings
 from baselines.grid import typical_spacing
-from baselines.meter import Meter, Tally, cost
+from baselines.loop import Loop
+from baselines.meter import Meter, More, Tally, cost, macs
 from baselines.method import Method
 from baselines.model import ModelSpec, make_method, save_model
-from baselines.nets import NetSpec
-from baselines.sampler import Sampler
+from baselines.nets import NetSpec, Network
+from baselines.optimizer import make_optimizer
 from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.files import digest
 from leaderboards.record import Cost
-
-LOG_EVERY = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,84 +63,51 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         run = digest([spec, view.file.bench.content_sha256, [case.label for case in view.cases]])
         torch.manual_seed(setting.seed)
         method = make_method(spec, setting.plugin).to(device)
-        optimizer = _optimizer(method, config)
+        compiled = _compile(method, config, device)
+        optimizer = make_optimizer(method, config, device)
+        parts = 1 if config.accumulate == "auto" else config.accumulate
         found = load_checkpoint(out / "checkpoint.pt", method, optimizer, run)
-        progress = found or Progress(step=0, recipe=run, tally=Tally())
+        progress = found or Progress(step=0, recipe=run, tally=Tally(), parts=parts)
         meter = Meter(device, progress.tally)
         cases = prepare(view, config, setting.cache) if progress.step < config.steps else []
         if cases and (reason := method.refuses(len(config.patch), *counts(cases))):
             raise RefusedError(f"{config.method} is skipped: {reason}")
-        loop = _Loop(method, optimizer, cases, config, setting)
-        with interruptible() as asked:
-            for step in loop.steps(progress.step, out / "log.jsonl"):
-                meter.tick(config.batch)
-                last = step + 1 == config.steps
-                if last or asked.is_set() or (step + 1) % config.checkpoint_every == 0:
-                    progress = Progress(step=step + 1, recipe=run, tally=meter.tally())
-                    save_checkpoint(out / "checkpoint.pt", method, optimizer, progress)
-                if asked.is_set() and not last:
-                    raise KeyboardInterrupt
+        loop = Loop(method, optimizer, cases, config, setting.seed, device, progress.parts)
+        progress = _run(loop, meter, progress, out, setting)
         save_model(method, spec, out)
+        sample = torch.zeros(1, spec.net.in_channels, *config.patch, device=device)
+        more = More(parts=loop.parts, held_items_per_s=loop.held_rate(), macs=macs(method, sample))
+        spent = cost(progress.tally, device, config.batch, config.precision, **more)
         learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        spent = cost(progress.tally, device, config.batch, config.precision)
-        return Trained(out, spent, learning, describe(device))
+        return Trained(out, spent, learning, describe(device) | ({"compiled": "true"} if compiled else {}))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Loop:
-    method: Method
-    optimizer: torch.optim.Optimizer
-    cases: list[Prepared]
-    config: TrainConfig
-    setting: Setting
+def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setting) -> Progress:
+    """All steps that are left, with a checkpoint now and then, at the end, and where somebody asks to stop."""
+    config = loop.config
+    with interruptible() as asked:
+        for step in loop.steps(progress.step, out / "log.jsonl"):
+            if setting.progress is not None:
+                setting.progress(step + 1, config.steps)
+            meter.tick(config.batch)
+            last = step + 1 == config.steps
+            if last or asked.is_set() or (step + 1) % config.checkpoint_every == 0:
+                loop.settle()
+                progress = Progress(step=step + 1, recipe=progress.recipe, tally=meter.tally(), parts=loop.parts)
+                save_checkpoint(out / "checkpoint.pt", loop.method, loop.optimizer, progress)
+            if asked.is_set() and not last:
+                raise KeyboardInterrupt
+    return progress
 
-    def steps(self, start: int, log: Path) -> Iterator[int]:
-        """Take each step from `start` on and yield its number when it is done."""
-        config, device = self.config, torch.device(self.setting.device)
-        if start >= config.steps:
-            return
-        sampler = Sampler(self.cases, config, self.method.composition, self.setting.seed)
-        self.method.train()
-        _cut_log(log, start)
-        with log.open("ab") as lines:
-            for loaded in feed(sampler, range(start, config.steps), device):
-                step = loaded.step
-                generator = _seed_step(self.setting.seed, step)
-                batch = augment(loaded, config.augment, generator)
-                terms = self.method(batch, step / config.steps)
-                total = torch.stack(list(terms.values())).sum()
-                self._update(total, step)
-                last = step + 1 == config.steps
-                if step % LOG_EVERY == 0 or last or (step + 1) % config.checkpoint_every == 0:
-                    # Before each checkpoint too: one with infinite weights would be the end of every later try.
-                    self._refuse_infinite(float(total.detach()), step, loaded.case.tolist())
-                if step % LOG_EVERY == 0 or last:
-                    values = {name: float(value.detach()) for name, value in terms.items()}
-                    lines.write(msgspec.json.encode({"step": step, **values}) + b"\n")
-                    lines.flush()
-                if self.setting.progress is not None:
-                    self.setting.progress(step + 1, config.steps)
-                yield step
 
-    def _update(self, total: torch.Tensor, step: int) -> None:
-        config = self.config
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * _schedule(step, config)
-            if group["clip"]:
-                torch.nn.utils.clip_grad_norm_(group["params"], group["clip"])
-        self.optimizer.step()
-        self.method.after_step(step)
-
-    def _refuse_infinite(self, total: float, step: int, cases: list[int]) -> None:
-        if total - total != 0:  # NaN or infinite
-            names = sorted({self.cases[case].id for case in cases})
-            raise BenchError(
-                f"the loss is {total} at step {step}",
-                where=f"cases {', '.join(names)}",
-                mend="lower train.lr, or look at these images; the last good checkpoint is kept",
-            )
+def _compile(method: Method, config: TrainConfig, device: torch.device) -> bool:
+    """Compile each network in place, where that is asked for: names of weights stay, the method is plain Python."""
+    if not compiles(config, device):
+        return False
+    for part in method.modules():
+        if isinstance(part, Network):
+            part.body.compile(dynamic=False)
+    return True
 
 
 def _check_deterministic(config: TrainConfig, device: torch.device) -> None:
@@ -169,37 +130,3 @@ def _spec(view: Dataset, config: TrainConfig, seed: int) -> ModelSpec:
         channels_last=config.channels_last,
     )
     return ModelSpec(config=config, net=net, channels=view.channels, labels=view.labels, seed=seed)
-
-
-def _optimizer(method: Method, config: TrainConfig) -> torch.optim.Optimizer:
-    groups = [{"lr": config.lr, "clip": config.clip, **group} for group in method.parameter_groups()]
-    groups = [{**group, "base_lr": group["lr"]} for group in groups]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
-
-
-def _schedule(step: int, config: TrainConfig) -> float:
-    """Factor on the learning rate: linear warm-up, then poly."""
-    ramp = min(1.0, (step + 1) / (config.warmup * config.steps)) if config.warmup else 1.0
-    return float(ramp * (1 - step / config.steps) ** config.power)
-
-
-def _seed_step(seed: int, step: int) -> torch.Generator:
-    """Seed torch for one step, so that a resumed run draws what the uninterrupted one drew."""
-    value = int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:8], "little") >> 1
-    torch.manual_seed(value)
-    return torch.Generator().manual_seed(value)
-
-
-def _cut_log(path: Path, start: int) -> None:
-    """Drop lines of steps that will be taken again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        with contextlib.suppress(msgspec.DecodeError):
-            if msgspec.json.decode(line)["step"] < start and line.endswith(b"\n"):
-                kept.append(line)
-    path.write_bytes(b"".join(kept))

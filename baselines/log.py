@@ -1,0 +1,124 @@
+"""log.jsonl: the loss terms of every tenth step, and the check that they are numbers, without waiting for a GPU."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import torch
+from torch import Tensor
+
+from converters.errors import BenchError
+
+LOG_EVERY = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """The terms of a step, on the device."""
+
+    step: int
+    terms: Mapping[str, Tensor]
+    cases: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class _Copied:
+    """The same on the host, once `wait` has returned."""
+
+    seen: _Seen
+    values: Tensor
+    wait: Callable[[], object]
+
+
+class Log:
+    """Appends lines to a log from which the steps that will be taken again are cut.
+
+    With `later`, a line is written when the next one is due: its values have long been copied then. Everything due is
+    written and checked by `settle`, which is called before each checkpoint.
+    """
+
+    def __init__(self, path: Path, start: int, cases: Sequence[str], *, later: bool) -> None:
+        _cut(path, start)
+        self._lines = path.open("ab")
+        self._cases = cases
+        self._later = later
+        self._last: _Seen | None = None
+        self._pending: _Copied | None = None
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+
+    def see(self, step: int, terms: Mapping[str, Tensor], cases: Tensor, *, line: bool) -> None:
+        """Note the terms of a step, and that they are to be written.
+
+        Raises:
+            BenchError: the loss of a step that is read now is no longer finite; says on which cases.
+        """
+        self._last = _Seen(step, terms, cases)
+        if line:
+            self._write()
+            self._pending = _copied(self._last)
+            if not self._later:
+                self._write()
+
+    def settle(self) -> None:
+        """Write what is due and look at the last step, written or not.
+
+        Raises:
+            BenchError: as for `see`.
+        """
+        self._write()
+        if self._last is not None:
+            self._values(_copied(self._last))
+
+    def _write(self) -> None:
+        if self._pending is not None:
+            values = self._values(self._pending)
+            self._lines.write(msgspec.json.encode({"step": self._pending.seen.step, **values}) + b"\n")
+            self._lines.flush()
+            self._pending = None
+
+    def _values(self, copied: _Copied) -> dict[str, float]:
+        copied.wait()
+        total = float(copied.values.sum())
+        if not math.isfinite(total):
+            names = sorted({self._cases[case] for case in copied.seen.cases.tolist()})
+            raise BenchError(
+                f"the loss is {total} at step {copied.seen.step}",
+                where=f"cases {', '.join(names)}",
+                mend="lower train.lr, or look at these images; the last good checkpoint is kept",
+            )
+        return dict(zip(copied.seen.terms, copied.values.tolist(), strict=True))
+
+
+def _copied(seen: _Seen) -> _Copied:
+    """The copy is queued behind the step's own work; only who waits for it waits."""
+    values = torch.stack([value.reshape(()) for value in seen.terms.values()])
+    if values.device.type != "cuda":
+        return _Copied(seen, values, lambda: None)
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values, non_blocking=True)
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record(torch.cuda.current_stream(values.device))
+    return _Copied(seen, host, done.synchronize)
+
+
+def _cut(path: Path, start: int) -> None:
+    """Drop lines of steps that will be taken again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        with contextlib.suppress(msgspec.DecodeError):
+            if msgspec.json.decode(line)["step"] < start and line.endswith(b"\n"):
+                kept.append(line)
+    path.write_bytes(b"".join(kept))
