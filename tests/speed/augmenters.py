@@ -164,10 +164,19 @@ def batchgenerators():
 
 
 AUGMENTERS = {
-    "ours": ours,
-    "albumentations": albumentations,
-    "monai": monai,
-    "torchio": torchio,
-    "kornia": kornia,
-    "batchgeneratorsv2": batchgenerators,
+    "ours": (
+        ours,
+        "one affine and elastic resampling of the whole batch, image and label together; gamma and noise batched",
+    ),
+    "albumentations": (
+        albumentations,
+        "Compose of Affine, ElasticTransform, RandomGamma, GaussNoise (OpenCV), slice by slice",
+    ),
+    "MONAI": (monai, "Compose of RandAffined, Rand2DElasticd, RandAdjustContrastd, RandGaussianNoised, slice by slice"),
+    "TorchIO": (torchio, "Compose of RandomAffine, RandomElasticDeformation, RandomGamma, RandomNoise, slice by slice"),
+    "kornia": (kornia, "AugmentationSequential of the same four on the whole batch"),
+    "batchgeneratorsv2": (
+        batchgenerators,
+        "SpatialTransform, GammaTransform, GaussianNoiseTransform as nnU-Net sets them up",
+    ),
 }

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from baselines.cache import Prepared, foreground
 from baselines.config import TrainConfig
+from baselines.feed import feed
 from baselines.pack import packed
-from baselines.sampler import Sampler, prefetch
+from baselines.sampler import Sampler
 from converters.volume import Volume, write_nifti
 
 SHAPE = (150, 256, 256)  # slices, rows, columns
@@ -60,7 +62,7 @@ def ours(folder, patch, batch):
     cases = [Prepared(name, images[name], targets[name], foreground(targets[name]), True) for name in images]
     edges = patch[1:] if patch[0] == 1 else patch
     sampler = Sampler(cases, TrainConfig(patch=edges, batch=batch), {"labelled": 1}, 0)
-    yield ((made.image, made.target) for made in prefetch(sampler, itertools.count()))
+    yield ((made.image, made.target) for made in feed(sampler, itertools.count(), torch.device("cpu")))
 
 
 @contextlib.contextmanager
@@ -178,10 +180,16 @@ class _Slices:
 
 
 FEEDERS = {
-    "ours": ours,
-    "monai CacheDataset": monai_cache,
-    "torchio Queue": torchio_queue,
-    "nnU-Net blosc2": blosc2_crops,
-    "SSL4MIS h5": h5_slices,
+    "ours": (ours, "the packed, memory-mapped cache, the sampler and its one thread"),
+    "MONAI CacheDataset": (
+        monai_cache,
+        "CacheDataset with everything decoded in memory, RandSpatialCropd in two workers",
+    ),
+    "TorchIO Queue": (
+        torchio_queue,
+        "Queue of 64 patches, eight a volume, two workers; whole refills are timed, the first is not",
+    ),
+    "nnU-Net blosc2": (blosc2_crops, "one chunked blosc2 file a volume, memory-mapped, cropped in this process"),
+    "SSL4MIS h5": (h5_slices, "one gzipped h5 file a slice, two workers"),
 }
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,12 +2,12 @@
 is not timed. `python tests/speed/scorers.py PEER FOLDER` prints the extra peak memory of one, in MiB.
 """
 
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import extra_mib
 from scipy import ndimage
 
 from bench import metrics
@@ -140,18 +140,6 @@ def cropped(reference, prediction):
 
 
 SCORERS = (ours, everything, monai, surface_distance, medpy)
-
-
-def extra_mib(score) -> float:
-    """Largest resident memory while it runs, above what was resident before."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark starts anew
-
-    def status(field):
-        return int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))[1]) / 1024
-
-    before = status("VmRSS")
-    score()
-    return status("VmHWM") - before
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from augmenters import AUGMENTERS
+from limits import AUGMENT
 
 BATCH = 16
 
@@ -17,13 +18,14 @@ def slices():
     return images, labels
 
 
-@pytest.mark.benchmark(group="affine, elastic, gamma, noise: 16 slices 256x256 with labels")
 @pytest.mark.parametrize("peer", AUGMENTERS)
-def test_speed_of_augmenting(benchmark, slices, peer):
+def test_speed_of_augmenting(benchmark, enter, slices, peer):
+    make, does = AUGMENTERS[peer]
+    enter(AUGMENT, peer, does, BATCH, "images")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        run = AUGMENTERS[peer]()
+        run = make()
         images, labels = benchmark.pedantic(run, args=slices, rounds=7, warmup_rounds=2)
     finally:
         torch.set_num_threads(threads)
@@ -31,4 +33,3 @@ def test_speed_of_augmenting(benchmark, slices, peer):
     for image, label in zip(images, labels, strict=True):
         assert not np.allclose(np.asarray(image).squeeze(), slices[0][0])
         assert np.asarray(label).squeeze().shape == (256, 256) and (np.asarray(label) == 1).any()
-    benchmark.extra_info["images_per_s"] = round(BATCH / benchmark.stats.stats.median, 1)

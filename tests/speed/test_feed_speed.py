@@ -5,8 +5,10 @@ Eight made-up volumes of 256 x 256 x 150; what each peer prepares once (decoding
 
 import pytest
 from feeders import FEEDERS, write
+from limits import FEED, SLICES, VOLUMES
 
-KINDS = {"3D patches 96^3": ((96, 96, 96), 2, 64), "2D slices 256x256": ((1, 256, 256), 12, 40)}
+# Patch, batch, batches a round: whole refills of TorchIO's queue of 64.
+KINDS = {VOLUMES: ((96, 96, 96), 2, 64), SLICES: ((1, 256, 256), 12, 48)}
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +20,11 @@ def volumes(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("peer", FEEDERS)
-def test_speed_of_feeding(benchmark, volumes, kind, peer):
+def test_speed_of_feeding(benchmark, enter, volumes, kind, peer):
     patch, batch, batches = KINDS[kind]
-    benchmark.group = f"feeding, {kind}"
-    with FEEDERS[peer](volumes, patch, batch) as stream:
+    make, does = FEEDERS[peer]
+    enter(FEED.format(kind), peer, does, batch * batches, "samples")
+    with make(volumes, patch, batch) as stream:
         for _ in range(5):
             next(stream)  # workers and caches are up
 
@@ -34,4 +37,3 @@ def test_speed_of_feeding(benchmark, volumes, kind, peer):
         shape = [edge for edge in patch if edge != 1]
         assert sorted(size for size in image.shape if size not in (1, batch)) == sorted(shape)
         assert image.shape[0] == label.shape[0] == batch
-    benchmark.extra_info["samples_per_s"] = round(batch * batches / benchmark.stats.stats.median, 1)
