@@ -1,7 +1,8 @@
 """A view's cases on the network's grid: read, checked, normalised and resampled once, then sampled from a pack."""
 
 import dataclasses
-from collections.abc import Iterable
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +21,21 @@ from converters.volume import data_sha256, read_label, read_nifti
 PREPROCESSING = 1  # raised when the same case would be prepared otherwise
 
 
+class Extent(enum.IntEnum):
+    """How much of a slice is annotated."""
+
+    NONE = 0
+    SOME = 1
+    ALL = 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """One case on the network's grid.
+    """One case on the network's grid; views of mapped files where they come from packs.
 
     Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated; foreground (n,) uint32, where
-    in the flat target somebody annotated a structure, ascending.
+    in the flat target somebody annotated a structure, ascending; extent (D,) uint8, an `Extent` per slice, looked up
+    where it is not given; structures: where each structure that is annotated lies, if samples are drawn by class.
     """
 
     id: str
@@ -33,11 +43,18 @@ class Prepared:
     target: npt.NDArray[np.uint8]
     foreground: npt.NDArray[np.uint32]
     trusted: bool = False  # annotated, and the view does not call the label noisy
+    extent: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint8))
+    structures: tuple[npt.NDArray[np.uint32], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Look up what of the target is annotated, unless that is known."""
+        if not len(self.extent):
+            object.__setattr__(self, "extent", extent(self.target))
 
     @property
     def annotated(self) -> bool:
         """Whether anybody annotated anything in this case."""
-        return bool((self.target != IGNORE).any())
+        return bool((self.extent != Extent.NONE).any())
 
 
 def read_image(dataset: Dataset, case: Case) -> npt.NDArray[np.generic]:
@@ -68,15 +85,39 @@ def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> lis
         config: decides the network's grid and the window of intensities.
         root: folder of packs, in which images are shared by all views of the same cases; None: in memory.
     """
-    images = packed(root, _made_of(view, config, "images"), partial(_images, view, config))
-    targets = packed(root, _made_of(view, config, "targets"), partial(_targets, view, config))
-    inside = packed(
-        root,
-        _made_of(view, config, "foreground"),
-        lambda: ((case, foreground(target)) for case, target in targets.items()),
-    )
-    trusted = {case.id: case.label is not None and case.label.kind != "noisy" for case in view.cases}
-    return [Prepared(case, images[case], targets[case], inside[case], trusted[case]) for case in trusted]
+
+    def part(name: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
+        return packed(root, _made_of(view, config, name), make)
+
+    images = part("images", partial(_images, view, config))
+    targets = part("targets", partial(_targets, view, config))
+    inside = part("foreground", lambda: ((case, foreground(target)) for case, target in targets.items()))
+    extents = part("extent", lambda: ((case, extent(target)) for case, target in targets.items()))
+    codes = _codes(view) if config.foreground_by == "class" else []
+    by_class = part(f"structures {codes}", partial(_structures, targets, codes)) if codes else {}
+    return [
+        Prepared(
+            id=case.id,
+            image=images[case.id],
+            target=targets[case.id],
+            foreground=inside[case.id],
+            trusted=case.label is not None and case.label.kind != "noisy",
+            extent=extents[case.id],
+            structures=tuple(by_class[f"{case.id}/{code}"] for code in codes if len(by_class[f"{case.id}/{code}"])),
+        )
+        for case in view.cases
+    ]
+
+
+def _codes(view: Dataset) -> list[tuple[int, ...]]:
+    """The codes of each structure, sorted: several where it is a region, which others may overlap."""
+    return sorted(value if isinstance(value, tuple) else (value,) for value in view.labels.values())
+
+
+def _structures(targets: Mapping[str, np.ndarray], codes: Sequence[tuple[int, ...]]) -> Arrays:
+    for case, target in targets.items():
+        for code in codes:
+            yield f"{case}/{code}", _where(np.isin(target, code))
 
 
 def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
@@ -87,13 +128,16 @@ def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
             [i.data_sha256 for i in case.images.values()] if part == "images" else case.label and case.label.data_sha256
         )
         cases.append([case.id, case.geometry, seen])
-    preprocessing = [config.patch, config.grid, config.window if part == "images" else None]
+    # Of the patch only what the grid depends on: another patch on the same spacing is the same pack.
+    patch = config.patch if config.grid == "resize" else len(config.patch)
+    preprocessing = [patch, config.grid, config.window if part == "images" else None]
     return {
         "dataset": view.name,
         "part": part,
         "cases": digest(cases),
         "preprocessing": digest([PREPROCESSING, preprocessing]),
         "torch": f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}",
+        "numpy": np.__version__,
     }
 
 
@@ -116,8 +160,17 @@ def _targets(view: Dataset, config: TrainConfig) -> Arrays:
 
 def foreground(target: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     """Where in the flat target somebody annotated a structure, ascending."""
-    flat = target.ravel()
-    return np.flatnonzero((flat != 0) & (flat != IGNORE)).astype(np.uint32)
+    return _where((target != 0) & (target != IGNORE))
+
+
+def extent(target: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """How much of each slice somebody annotated, an `Extent`. Shape: (D, H, W) -> (D,)."""
+    annotated = (target != IGNORE).reshape(len(target), -1)
+    return np.where(annotated.all(1), Extent.ALL, np.where(annotated.any(1), Extent.SOME, Extent.NONE)).astype(np.uint8)
+
+
+def _where(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    return np.flatnonzero(mask).astype(np.uint32)
 
 
 def counts(cases: Iterable[Prepared]) -> tuple[int, int]:

@@ -1,23 +1,32 @@
 """Batches as a pure function of (seed, step): resuming is exact, and no process but this one draws numbers."""
 
 import collections
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from baselines.batch import Samples
-from baselines.cache import Prepared
+from baselines.cache import Extent, Prepared
 from baselines.config import TrainConfig
+from baselines.crops import Place, place, taken
 from converters.dataset import IGNORE
 
-Number = TypeVar("Number", np.float16, np.uint8)
 Key = TypeVar("Key")
 Made = TypeVar("Made")
 Item = tuple[int, int]  # case, slice; the slice is 0 where samples are volumes
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What a batch is made of, in numbers: of each sample the case, as an index, and the place in it."""
+
+    case: tuple[int, ...]
+    places: tuple[Place, ...]
+    step: int
 
 
 class Sampler:
@@ -37,22 +46,30 @@ class Sampler:
         self._orders: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
 
     def __call__(self, step: int) -> Samples:
-        """The batch of this step."""
+        """The batch of this step, gathered on the host."""
+        return gather(self.cases, self.draw(step), self.config.patch)
+
+    def draw(self, step: int) -> Draw:
+        """What the batch of this step is made of. Reads no voxel but those that say where foreground lies."""
         items = [
             pool[self._order(index, len(pool), position // len(pool))[position % len(pool)]]
             for index, (pool, share) in enumerate(self.shares)
             for position in range(step * share, (step + 1) * share)
         ]
         rng = np.random.default_rng([self.seed, step])
-        crops = [self._crop(item, rng) for item in items]
-        return Samples(
-            image=np.stack([image for image, _ in crops]),
-            target=np.stack([target for _, target in crops]),
-            case=np.array([case for case, _ in items]),
-            slice=np.array([position for _, position in items]),
-            trusted=np.array([self.cases[case].trusted for case, _ in items]),
-            step=step,
-        )
+        places = tuple(place(self.cases[case], z, self.config, rng) for case, z in items)
+        return Draw(case=tuple(case for case, _ in items), places=places, step=step)
+
+    def annotated(self, draw: Draw) -> tuple[bool, ...]:
+        """Which samples hold an annotated voxel. Looks into targets only where a sample is annotated in parts."""
+        return tuple(self._annotated(self.cases[case], at) for case, at in zip(draw.case, draw.places, strict=True))
+
+    def _annotated(self, case: Prepared, at: Place) -> bool:
+        flat = len(self.config.patch) == 2
+        known = case.extent[at.slice : at.slice + 1] if flat else case.extent
+        if (known == known[0]).all() and known[0] != Extent.SOME:
+            return bool(known[0] == Extent.ALL)
+        return bool((taken(case, at, self.config.patch)[1] != IGNORE).any())
 
     def _pools(self) -> tuple[list[Item], list[Item]]:
         labelled: list[Item] = []
@@ -61,8 +78,7 @@ class Sampler:
             if len(self.config.patch) == 3:
                 (labelled if case.annotated else unlabelled).append((index, 0))
             elif case.annotated:
-                seen = (case.target != IGNORE).any((1, 2))
-                labelled += [(index, int(z)) for z in np.flatnonzero(seen)]
+                labelled += [(index, int(z)) for z in np.flatnonzero(case.extent != Extent.NONE)]
             else:
                 unlabelled += [(index, z) for z in range(case.target.shape[0])]
         return labelled, unlabelled
@@ -75,9 +91,18 @@ class Sampler:
             self._orders[key] = np.random.default_rng([self.seed, pool, number, 1]).permutation(size)
         return self._orders[key]
 
-    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.uint8]]:
-        index, z = item
-        return crop(self.cases[index], z, self.config, rng)
+
+def gather(cases: Sequence[Prepared], draw: Draw, patch: Sequence[int]) -> Samples:
+    """The samples of a draw, copied from the cases."""
+    crops = [taken(cases[case], at, patch) for case, at in zip(draw.case, draw.places, strict=True)]
+    return Samples(
+        image=np.stack([image for image, _ in crops]),
+        target=np.stack([target for _, target in crops]),
+        case=np.array(draw.case),
+        slice=np.array([at.slice for at in draw.places]),
+        trusted=np.array([cases[case].trusted for case in draw.case]),
+        step=draw.step,
+    )
 
 
 def crop(
@@ -87,59 +112,7 @@ def crop(
 
     Shape: image (C, *patch), target (*patch).
     """
-    patch = config.patch
-    image, target = (case.image, case.target) if len(patch) == 3 else (case.image[:, z], case.target[z])
-    if target.shape == patch:
-        return image, target
-    inside = config.foreground, partial(_foreground, case, z, len(patch))
-    starts = _starts(target.shape, patch, rng, inside)
-    return _cut(image, starts, patch, None), _cut(target[None], starts, patch, IGNORE)[0]
-
-
-def _foreground(case: Prepared, z: int, ndim: int) -> npt.NDArray[np.uint32]:
-    """Annotated foreground voxels of a sample, as flat indices into it."""
-    if ndim == 3:
-        return case.foreground
-    area = case.target[0].size
-    first, last = np.searchsorted(case.foreground, (z * area, (z + 1) * area))
-    return case.foreground[first:last] - np.uint32(z * area)
-
-
-def _starts(
-    shape: Sequence[int],
-    patch: Sequence[int],
-    rng: np.random.Generator,
-    inside: tuple[float, Callable[[], npt.NDArray[np.uint32]]],
-) -> list[int]:
-    """First voxel of a crop per axis: uniform, or centred on an annotated foreground voxel; negative where padded.
-
-    `inside`: how often the second, and what gives the voxels.
-    """
-    spare = [size - edge for size, edge in zip(shape, patch, strict=True)]
-    starts = [int(rng.integers(0, s + 1)) if s > 0 else s // 2 for s in spare]
-    often, voxels = inside
-    if rng.random() < often and len(found := voxels()):
-        centre = np.unravel_index(int(found[rng.integers(len(found))]), tuple(shape))
-        starts = [
-            int(np.clip(c - edge // 2, 0, s)) if s > 0 else s // 2
-            for c, edge, s in zip(centre, patch, spare, strict=True)
-        ]
-    return starts
-
-
-def _cut(
-    array: npt.NDArray[Number], starts: Sequence[int], patch: Sequence[int], fill: int | None
-) -> npt.NDArray[Number]:
-    """The crop of the trailing axes; outside the array the edge value, or `fill`."""
-    inner, pad = [slice(None)], [(0, 0)]
-    for start, edge, size in zip(starts, patch, array.shape[1:], strict=True):
-        stop = start + edge
-        inner.append(slice(max(start, 0), min(stop, size)))
-        pad.append((max(-start, 0), max(stop - size, 0)))
-    cut = array[tuple(inner)]
-    if not any(map(any, pad)):
-        return cut
-    return np.pad(cut, pad, mode="edge") if fill is None else np.pad(cut, pad, constant_values=fill)
+    return taken(case, place(case, z, config, rng), config.patch)
 
 
 def _split(batch: int, composition: Mapping[str, int]) -> list[int]:

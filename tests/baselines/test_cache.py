@@ -109,11 +109,12 @@ def test_a_pack_that_is_cleared_stays_readable_for_those_who_have_it(tmp_path):
 
 
 def test_what_killed_makers_left_is_swept_when_it_is_old(tmp_path):
-    left = tmp_path / ".abc.tmp"
+    left = tmp_path / f".{32 * 'a'}.b.tmp"
     left.mkdir()
     (left / "arrays.bin").write_bytes(bytes(100))
     assert sweep(tmp_path) == 0 and left.is_dir()
-    os.utime(left, (0, 0))
+    for path in (left / "arrays.bin", left):
+        os.utime(path, (0, 0))
     assert sweep(tmp_path) == 100 and not left.exists()
 
 
@@ -132,7 +133,7 @@ def test_views_of_the_same_cases_share_their_images_and_never_their_labels(whole
     prepare(partly, small(), tmp_path)
     prepare(hide(whole, whole.subjects[:3]), small(), tmp_path)
     parts = [index.made_of["part"] for _, index, _ in packs(tmp_path)]
-    assert {part: parts.count(part) for part in parts} == {"images": 1, "targets": 3, "foreground": 3}
+    assert {part: parts.count(part) for part in parts} == {"images": 1, "targets": 3, "foreground": 3, "extent": 3}
 
 
 @pytest.mark.parametrize("change", [{"window": (0.0, 50.0)}, {"patch": (24, 24)}, {"grid": (3.0, 3.0)}])
