@@ -63,7 +63,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         run = digest([spec, view.file.bench.content_sha256, [case.label for case in view.cases]])
         torch.manual_seed(setting.seed)
         method = make_method(spec, setting.plugin).to(device)
-        compiled = _compile(method, config, device)
+        compiled = compile_networks(method, config, device)
         optimizer = make_optimizer(method, config, device)
         parts = 1 if config.accumulate == "auto" else config.accumulate
         found = load_checkpoint(out / "checkpoint.pt", method, optimizer, run)
@@ -100,7 +100,7 @@ def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setti
     return progress
 
 
-def _compile(method: Method, config: TrainConfig, device: torch.device) -> bool:
+def compile_networks(method: Method, config: TrainConfig, device: torch.device) -> bool:
     """Compile each network in place, where that is asked for: names of weights stay, the method is plain Python."""
     if not compiles(config, device):
         return False
