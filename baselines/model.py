@@ -8,8 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from baselines.config import TrainConfig
+from baselines.device import compiles
 from baselines.method import Method, build, find
-from baselines.nets import NetSpec, make_net
+from baselines.nets import NetSpec, make_net, networks
 from converters.errors import BenchError
 from converters.files import Strict, read_json, write_bytes, write_json
 
@@ -52,3 +53,16 @@ def load_model(folder: Path, device: torch.device, plugin: Path | None = None) -
             f"the weights do not fit: {error}", where=folder / "model.safetensors", mend="train again"
         ) from error
     return method.to(device).eval(), spec
+
+
+def compile_networks(method: Method, config: TrainConfig, device: torch.device) -> bool:
+    """Compile each network in place, where that is asked for: names of weights stay, the method is plain Python.
+
+    Raises:
+        EnvironmentFault: it is asked for, and something is missing.
+    """
+    if not compiles(config, device):
+        return False
+    for network in networks(method):
+        network.body.compile(dynamic=False)
+    return True

@@ -1,7 +1,7 @@
 """NetConfig -> Network: any size in, float32 logits out, whatever encoder-decoder does the work."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
@@ -64,6 +64,11 @@ def make_net(spec: NetSpec) -> Network:
     net = Network(body, multiple, spec.precision, spec.channels_last)
     _probe(net, spec)
     return net
+
+
+def networks(module: nn.Module) -> Iterator[Network]:
+    """Every network in a method."""
+    return (part for part in module.modules() if isinstance(part, Network))
 
 
 def _unet(spec: NetSpec) -> tuple[nn.Module, tuple[int, ...]]:

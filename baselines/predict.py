@@ -1,8 +1,8 @@
-"""Model + images -> label maps on the original grid: one sliding window, of thickness 1 for a 2D network."""
+"""Model + images -> label maps on the original grid: read, preprocessed and written beside the computation."""
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,28 +13,29 @@ import torch
 from torch import Tensor
 
 from baselines.cache import read_image
+from baselines.config import PredictConfig
 from baselines.device import settings
 from baselines.grid import network_axes, network_size, normalise, resample, to_case
-from baselines.meter import Meter, Tally, cost
+from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
-from baselines.model import ModelSpec, load_model
+from baselines.model import ModelSpec, compile_networks, load_model
+from baselines.nets import networks
 from baselines.sampler import prefetch
+from baselines.windows import DEFAULT, Patch, Windows, labels_at, pass_of
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
 from converters.volume import Volume, write_nifti
 from leaderboards.record import Cost
 
-BATCH = 16  # windows per forward pass
-OVERLAP = 0.5  # of the patch edge, between neighbouring windows
-
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """Where prediction runs."""
+    """Where prediction runs, and how."""
 
     device: str = "cpu"
     plugin: Path | None = None
     progress: Callable[[int, int], None] | None = None  # called with (case, cases)
+    config: PredictConfig = DEFAULT
 
 
 def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, setting: Setting) -> Cost:
@@ -42,95 +43,69 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
 
     Raises:
         BenchError: the dataset lacks a channel the model was trained on, or a file is damaged.
+        EnvironmentFault: not even one window fits into memory.
     """
     device = torch.device(setting.device)
     method, spec = load_model(model, device, setting.plugin)
     if dataset.channels != spec.channels:
         raise BenchError(f"the model reads channels {list(spec.channels)}, {dataset.name} has {list(dataset.channels)}")
+    precision = "fp32" if setting.config.precision == "fp32" else spec.config.precision
+    for network in networks(method):
+        network.precision = precision
     with settings(spec.config, device), torch.inference_mode(), ThreadPoolExecutor(1) as beside:
         meter = Meter(device, Tally(), warmup=0)
+        windows = _windows(method, spec, setting.config, device)
         # The next case is read, and the last one written, while this one is computed.
-        images = prefetch(partial(_image, spec, dataset), cases, ahead=1)
+        images = prefetch(partial(_image, spec, dataset, meter), cases, ahead=1)
         written = beside.submit(lambda: None)
         for number, (case, image) in enumerate(zip(cases, images, strict=True), 1):
-            labels = predict_case(method, spec, image.to(device), case)
+            labels = predict_case(windows, image.to(device), case, meter)
             written.result()
-            written = beside.submit(_write, out, case, labels)
-            meter.tick(1)
+            written = beside.submit(_write, out, case, labels, meter)
+            meter.tick(1, math.prod(case.geometry.shape))
             if setting.progress is not None:
                 setting.progress(number, len(cases))
         written.result()
-        return cost(meter.tally(), device, BATCH, spec.config.precision)
+        tally = meter.tally()
+        one = torch.zeros(1, spec.net.in_channels, *spec.config.patch, device=device)
+        return cost(tally, device, windows.batch, precision, macs=macs(method, one))
 
 
-def _image(spec: ModelSpec, dataset: Dataset, case: Case) -> Tensor:
+def _windows(method: Method, spec: ModelSpec, config: PredictConfig, device: torch.device) -> Windows:
+    edges = (1,) * (3 - len(spec.config.patch)) + spec.config.patch
+    patch: Patch = edges[0], edges[1], edges[2]
+    filled = compile_networks(method, spec.config, device) or device.type == "cuda"
+    return Windows(method, patch, config, pass_of(patch, device), filled)
+
+
+def _image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> Tensor:
     """The case on the network's grid. Shape: (C, D, H, W) float32."""
-    image = normalise(read_image(dataset, case), spec.config.window)
-    return resample(image, network_size(case.geometry, spec.config))
+    with meter.stage("read"):
+        voxels = read_image(dataset, case)
+    with meter.stage("preprocess"):
+        return resample(normalise(voxels, spec.config.window), network_size(case.geometry, spec.config))
 
 
-def predict_case(method: Method, spec: ModelSpec, image: Tensor, case: Case) -> npt.NDArray[np.uint8]:
+def predict_case(windows: Windows, image: Tensor, case: Case, meter: Meter) -> npt.NDArray[np.uint8]:
     """The label map of one case on its own grid.
 
     Shape: image (C, D, H, W) on the network's grid, on the device -> (X, Y, Z) uint8.
     """
-    logits = sliding_logits(method, image, _patch(spec))
-    shape = [case.geometry.shape[axis] for axis in network_axes(case.geometry)]
-    labels = resample(logits, shape).argmax(0).to(torch.uint8).cpu().numpy()
-    return np.asarray(to_case(labels, case.geometry), np.uint8)
+    depth, *plane = (case.geometry.shape[axis] for axis in network_axes(case.geometry))
+    slabs, found = windows.logits(image), []
+    while True:
+        with meter.stage("forward", synchronise=True):
+            logits = next(slabs, None)
+        if logits is None:
+            break
+        with meter.stage("postprocess"):
+            # A 2D network keeps every slice; a 3D one gives them all at once.
+            size = (logits.shape[1] if windows.flat else depth, *plane)
+            found.append(labels_at(logits, size).cpu())
+    with meter.stage("postprocess"):
+        return np.asarray(to_case(torch.cat(found).numpy(), case.geometry), np.uint8)
 
 
-def _write(out: Path, case: Case, labels: npt.NDArray[np.uint8]) -> None:
-    write_nifti(out / f"{case.id}.nii.gz", Volume(labels, np.array(case.geometry.affine)))
-
-
-def sliding_logits(method: Method, image: Tensor, patch: tuple[int, int, int]) -> Tensor:
-    """Blend the logits of overlapping windows, each weighted by a Gaussian about its centre.
-
-    Shape: image (C, D, H, W), patch (1, h, w) for a 2D network -> (K, D, H, W) float32.
-    """
-    flat = patch[0] == 1
-    size = image.shape[1:]
-    image = torch.nn.functional.pad(image[None], _missing(size, patch), mode="replicate")[0]
-    weight = _gaussian(patch).to(image.device)
-    total, weights = None, torch.zeros(image.shape[1:], device=image.device)
-    starts = list(_starts(image.shape[1:], patch))
-    for chunk in (starts[first : first + BATCH] for first in range(0, len(starts), BATCH)):
-        places = [tuple(slice(s, s + edge) for s, edge in zip(start, patch, strict=True)) for start in chunk]
-        windows = torch.stack([image[(slice(None), *place)] for place in places])
-        logits = method.logits(windows[:, :, 0] if flat else windows)
-        logits = logits[:, :, None] if flat else logits
-        if total is None:
-            total = torch.zeros((logits.shape[1], *image.shape[1:]), device=image.device)
-        for place, values in zip(places, logits, strict=True):
-            total[(slice(None), *place)] += values * weight
-            weights[place] += weight
-    assert total is not None  # every image has at least one window
-    return (total / weights)[(slice(None), *(slice(0, s) for s in size))]
-
-
-def _patch(spec: ModelSpec) -> tuple[int, int, int]:
-    edges = (1,) * (3 - len(spec.config.patch)) + spec.config.patch
-    return edges[0], edges[1], edges[2]
-
-
-def _starts(size: Sequence[int], patch: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    axes = []
-    for length, edge in zip(size, patch, strict=True):
-        count = 1 + max(0, -(-(length - edge) // max(1, int(edge * (1 - OVERLAP)))))
-        axes.append(sorted({round(s) for s in np.linspace(0, length - edge, count)}))
-    yield from itertools.product(*axes)
-
-
-def _missing(size: Sequence[int], patch: Sequence[int]) -> list[int]:
-    """Padding at the end of each axis that is shorter than the patch, last axis first as torch wants it."""
-    return [n for s, edge in zip(reversed(size), reversed(patch), strict=True) for n in (0, max(0, edge - s))]
-
-
-def _gaussian(patch: Sequence[int]) -> Tensor:
-    """Weight of each voxel of a window: Gaussian with SD an eighth of the edge, never below 1 % of the peak."""
-    weight = torch.ones(())
-    for edge in patch:
-        offset = torch.arange(edge) - (edge - 1) / 2
-        weight = weight[..., None] * torch.exp(-0.5 * (offset / (edge / 8)) ** 2)
-    return weight.clamp(min=0.01 * float(weight.max()))
+def _write(out: Path, case: Case, labels: npt.NDArray[np.uint8], meter: Meter) -> None:
+    with meter.stage("write"):
+        write_nifti(out / f"{case.id}.nii.gz", Volume(labels, np.array(case.geometry.affine)))

@@ -9,13 +9,12 @@ import torch
 from baselines.cache import counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
-from baselines.device import compiles, describe, settings
+from baselines.device import describe, settings
 from baselines.grid import typical_spacing
 from baselines.loop import Loop
 from baselines.meter import Meter, More, Tally, cost, macs
-from baselines.method import Method
-from baselines.model import ModelSpec, make_method, save_model
-from baselines.nets import NetSpec, Network
+from baselines.model import ModelSpec, compile_networks, make_method, save_model
+from baselines.nets import NetSpec
 from baselines.optimizer import make_optimizer
 from converters.dataset import Dataset
 from converters.errors import BenchError
@@ -98,16 +97,6 @@ def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setti
             if asked.is_set() and not last:
                 raise KeyboardInterrupt
     return progress
-
-
-def compile_networks(method: Method, config: TrainConfig, device: torch.device) -> bool:
-    """Compile each network in place, where that is asked for: names of weights stay, the method is plain Python."""
-    if not compiles(config, device):
-        return False
-    for part in method.modules():
-        if isinstance(part, Network):
-            part.body.compile(dynamic=False)
-    return True
 
 
 def _check_deterministic(config: TrainConfig, device: torch.device) -> None:

@@ -1,44 +1,19 @@
-"""Prediction: the window leaves no trace, and the label map lies on the image's own grid."""
+"""Prediction: the label map lies on the image's own grid, whatever was asked for."""
 
+import numpy as np
 import pytest
 import torch
 
-from baselines.method import Method
-from baselines.predict import Setting, predict, sliding_logits
+from baselines.cache import read_image
+from baselines.config import PredictConfig
+from baselines.grid import normalise, to_case
+from baselines.model import load_model
+from baselines.predict import Setting, predict
 from baselines.train import Setting as Training
 from baselines.train import train
+from baselines.windows import Windows, pass_of
 from converters.errors import BenchError
 from converters.volume import read_label, read_nifti
-
-
-class Pointwise(Method):
-    """Logits that depend on the voxel alone: no window may show."""
-
-    def __init__(self):
-        torch.nn.Module.__init__(self)
-
-    def logits(self, image):
-        return torch.cat((image, 2 * image, 1 - image), 1)
-
-
-@pytest.mark.parametrize("patch", [(1, 16, 16), (1, 50, 9), (4, 8, 8), (16, 64, 64)])
-@pytest.mark.parametrize("size", [(5, 33, 41), (1, 16, 16), (9, 7, 100)])
-def test_overlapping_windows_leave_no_trace(patch, size):
-    image = torch.randn(1, *size)
-    expected = torch.cat((image, 2 * image, 1 - image))
-    torch.testing.assert_close(sliding_logits(Pointwise(), image, patch), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_every_window_is_covered_by_the_patch_alone():
-    seen = []
-
-    class Spy(Pointwise):
-        def logits(self, image):
-            seen.append(tuple(image.shape[2:]))
-            return super().logits(image)
-
-    sliding_logits(Spy(), torch.randn(1, 3, 40, 20), (1, 16, 32))
-    assert set(seen) == {(16, 32)}
 
 
 @pytest.fixture
@@ -95,3 +70,49 @@ def test_a_dataset_with_other_channels_is_refused(model, whole, tmp_path):
     other = dataclasses.replace(whole, file=msgspec.structs.replace(whole.file, bench=card))
     with pytest.raises(BenchError, match="reads channels"):
         predict(model, other, other.cases[:1], tmp_path / "out", Setting())
+
+
+def maps(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_network_trained_in_bf16_can_be_run_in_fp32(whole, small, tmp_path):
+    train(whole, small(precision="bf16"), tmp_path / "model", Training())
+    card = tmp_path / "model" / "model.json"
+    setting = Setting(config=PredictConfig(precision="fp32"))
+    cost = predict(tmp_path / "model", whole, whole.cases[:2], tmp_path / "asked", setting)
+    assert cost.precision == "fp32"
+    assert predict(tmp_path / "model", whole, whole.cases[:1], tmp_path / "as trained", Setting()).precision == "bf16"
+    card.write_text(card.read_text().replace("bf16", "fp32"))
+    predict(tmp_path / "model", whole, whole.cases[:2], tmp_path / "fp32", Setting())
+    assert maps(tmp_path / "asked") == maps(tmp_path / "fp32")
+
+
+@pytest.mark.parametrize("config", [PredictConfig(mirror=True), PredictConfig(overlap=0.2), PredictConfig()])
+@pytest.mark.parametrize("patch", [(16, 16), (8, 16, 16)])
+def test_label_maps_are_those_of_the_windows_asked_for(config, patch, whole, small, tmp_path):
+    spacing = (8.0, 1.5, 1.5)[-len(patch) :]
+    train(whole, small(patch=patch, grid=spacing), tmp_path / "model", Training())
+    predict(tmp_path / "model", whole, whole.cases[:1], tmp_path / "out", Setting(config=config))
+    method, _ = load_model(tmp_path / "model", torch.device("cpu"))
+    image = normalise(read_image(whole, whole.cases[0]), None)
+    with torch.inference_mode():
+        edges = (1, *patch)[-3:]
+        logits = torch.cat(list(Windows(method, edges, config, 64).logits(image)), 1)
+    made = read_label(tmp_path / "out" / "s00-ed.nii.gz").array
+    assert np.array_equal(made, to_case(logits.argmax(0).to(torch.uint8).numpy(), whole.cases[0].geometry))
+
+
+def test_the_cost_tells_stages_voxels_and_multiplications(model, whole, tmp_path):
+    cost = predict(model, whole, whole.cases[:2], tmp_path / "out", Setting())
+    assert set(cost.stages_s) == {"read", "preprocess", "forward", "postprocess", "write"}
+    assert cost.batch == pass_of((1, 16, 16), torch.device("cpu"))
+    assert cost.macs > 16 * 16 * 4 * 9  # more than the first convolution
+    voxels = sum(np.prod(case.geometry.shape) for case in whole.cases[:2])
+    assert cost.voxels_per_s / cost.items_per_s == pytest.approx(voxels / 2, rel=0.01)
+
+
+def test_a_label_map_that_cannot_be_written_is_an_error(model, whole, tmp_path):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="out"):
+        predict(model, whole, whole.cases[:2], tmp_path / "out", Setting())
