@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from baselines.batch import Batch, Loaded
 from baselines.config import AugmentConfig
+from baselines.transfer import sent_together
 from converters.dataset import IGNORE
 
 _KNOTS = 6  # of the elastic lattice, along each axis
@@ -17,27 +19,51 @@ _KNOTS = 6  # of the elastic lattice, along each axis
 def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -> Batch:
     """Random geometry and intensity. The generator lives on the CPU, so a seed means the same on every device.
 
-    What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image.
+    What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image. Only what
+    is drawn crosses to the device, in one copy; what is large is computed there, and nothing is waited for.
     """
-    image, target, device = loaded.image.float(), loaded.target, loaded.image.device
-    affine = _affine(image.shape, config, generator).to(device)
+    image, target = loaded.image.float(), loaded.target
+    drawn = sent_together(_drawn(image.shape, config, generator), image.device)
     if _moves(config):
-        grid = F.affine_grid(affine, [len(image), 1, *image.shape[2:]], align_corners=False)
+        grid = F.affine_grid(drawn["affine"], [len(image), 1, *image.shape[2:]], align_corners=False)
         if config.elastic:
-            grid = grid + _elastic(image.shape, config.elastic, generator).to(device)
+            grid = grid + _elastic(drawn["lattice"], image.shape[2:], config.elastic)
         image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
         # One is added so that the zeros from outside can be told from background.
         moved = F.grid_sample(target[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0]
         target = torch.where(moved == 0, IGNORE, moved - 1)
     return Batch(
-        image=_intensity(image, config, generator),
+        image=_intensity(image, drawn),
         target=target.long(),
         case=loaded.case,
         slice=loaded.slice,
-        grid=affine,
+        grid=drawn["affine"],
         trusted=loaded.trusted,
         annotated=loaded.annotated,
     )
+
+
+def _drawn(shape: torch.Size, config: AugmentConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """All that is random, but the noise itself, for images (B, C, *S); what is not asked for is not drawn.
+
+    Shape: affine (B, n, n + 1); lattice (B, n, knots, ...); gamma, factor, offset, noise (B, C, 1, ...).
+    """
+    ndim = len(shape) - 2
+
+    def uniform(limit: float) -> Tensor:
+        return ((torch.rand(*shape[:2], generator=generator) * 2 - 1) * limit).view(*shape[:2], *[1] * ndim)
+
+    drawn = {"affine": _affine(shape, config, generator)}
+    if config.elastic:
+        drawn["lattice"] = torch.rand(shape[0], ndim, *[_KNOTS] * ndim, generator=generator) * 2 - 1
+    if config.gamma:
+        drawn["gamma"] = torch.exp(uniform(math.log1p(config.gamma)))
+    if config.contrast:
+        drawn["factor"] = 1 + uniform(config.contrast)
+        drawn["offset"] = uniform(config.contrast)
+    if config.noise:
+        drawn["noise"] = uniform(config.noise).abs()
+    return drawn
 
 
 def _moves(config: AugmentConfig) -> bool:
@@ -67,40 +93,34 @@ def _affine(shape: torch.Size, config: AugmentConfig, generator: torch.Generator
     return torch.cat((matrix, (uniform(batch, ndim) * config.shift * 2)[..., None]), -1)
 
 
-def _elastic(shape: torch.Size, size: float, generator: torch.Generator) -> Tensor:
-    """A smooth random displacement from a coarse lattice, in torch's coordinates. Shape: (B, *S, n).
+def _elastic(lattice: Tensor, shape: Sequence[int], size: float) -> Tensor:
+    """A smooth displacement from a coarse lattice, in torch's coordinates. Shape: (B, n, knots, ...) -> (B, *S, n).
 
     Cubic in 2D, linear in 3D; interpolation is separable, so it is one small matrix product along each axis.
     """
-    ndim = len(shape) - 2
-    field = torch.rand(shape[0], ndim, *[_KNOTS] * ndim, generator=generator) * 2 - 1
-    for edge in shape[2:]:  # contracts the first axis that is left and appends it last: after all, order is restored
-        field = torch.tensordot(field, _weights(edge, cubic=ndim == 2), dims=([2], [0]))
+    field = lattice
+    for edge in shape:  # contracts the first axis that is left and appends it last: after all, order is restored
+        field = torch.tensordot(field, _weights(edge, lattice.device, cubic=len(shape) == 2), dims=([2], [0]))
     return (2 * size * field).movedim(1, -1)
 
 
 @functools.cache
-def _weights(edge: int, *, cubic: bool) -> Tensor:
+def _weights(edge: int, device: torch.device, *, cubic: bool) -> Tensor:
     """What each knot of a lattice that spans an axis gives to each voxel. Shape: (knots, edge)."""
     knots = torch.eye(_KNOTS)[None, ..., None]  # (1, channel = knot, position, 1)
     mode = "bicubic" if cubic else "bilinear"
-    return F.interpolate(knots, (edge, 1), mode=mode, align_corners=True)[0, :, :, 0]
+    return F.interpolate(knots, (edge, 1), mode=mode, align_corners=True)[0, :, :, 0].to(device)
 
 
-def _intensity(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def _intensity(image: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
     """Gamma on the sample's own range, contrast, offset, noise. Shape: (B, C, *S)."""
     axes = tuple(range(2, image.ndim))
-
-    def uniform(limit: float) -> Tensor:
-        drawn = (torch.rand(image.shape[0], image.shape[1], generator=generator) * 2 - 1) * limit
-        return drawn.view(*drawn.shape, *[1] * len(axes)).to(image.device)
-
-    if config.gamma:
+    if "gamma" in drawn:
         low, high = image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
         spread = (high - low).clamp(min=1e-6)
-        image = ((image - low) / spread) ** torch.exp(uniform(math.log1p(config.gamma))) * spread + low
-    if config.contrast:
-        image = image * (1 + uniform(config.contrast)) + uniform(config.contrast)
-    if config.noise:
-        image = image + torch.randn_like(image) * uniform(config.noise).abs()
+        image = ((image - low) / spread) ** drawn["gamma"] * spread + low
+    if "factor" in drawn:
+        image = image * drawn["factor"] + drawn["offset"]
+    if "noise" in drawn:
+        image = image + torch.randn_like(image) * drawn["noise"]
     return image

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from baselines import augment as augmentation
 from baselines.augment import augment
 from baselines.batch import Samples
 from baselines.config import AugmentConfig
 from baselines.feed import on_host
+from baselines.transfer import apart, joined
 from converters.dataset import IGNORE
 
 
@@ -101,3 +103,20 @@ def test_the_same_seed_gives_the_same_batch_and_another_seed_another():
     assert torch.equal(a.image, b.image)
     assert torch.equal(a.target, b.target)
     assert not torch.equal(a.image, c.image)
+
+
+@pytest.mark.parametrize("size", [(24, 32), (12, 24, 32)])
+def test_what_is_drawn_crosses_to_a_device_in_one_copy_and_does_the_same_there(monkeypatch, size):
+    config = AugmentConfig(elastic=0.05, flip=True, quarter_turns=True)
+    before = run(blocks(size), config)
+    copies = []
+
+    def as_to_a_gpu(tensors, device):
+        copies.append(joined(tensors))
+        return apart(copies[-1], tensors)
+
+    monkeypatch.setattr(augmentation, "sent_together", as_to_a_gpu)
+    after = run(blocks(size), config)
+    assert len(copies) == 1 and copies[0].numel() < 3 * (12 + 3 * 6**3 + 4) + 1
+    assert torch.equal(before.target, after.target) and torch.equal(before.grid, after.grid)
+    torch.testing.assert_close(before.image, after.image)
