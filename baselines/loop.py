@@ -40,6 +40,7 @@ class Loop:
     seed: int
     device: torch.device
     parts: int  # in which a batch is computed by now
+    cache_on: str = "host"  # where batches are gathered: `Feed.kind`
     _most: int = 1  # parts of which each still has the mix of the batch
     _log: Log | None = None
     _held: Loaded | None = None
@@ -58,7 +59,9 @@ class Loop:
         self._most = _most_parts([share for _, share in sampler.shares], self.parts)
         self.method.train()
         with Log(log, start, [case.id for case in self.cases], later=self.device.type == "cuda") as self._log:
-            for loaded in feed(sampler, range(start, config.steps), self.device):
+            batches = feed(sampler, range(start, config.steps), self.device)
+            self.cache_on = batches.kind
+            for loaded in batches:
                 step = loaded.step
                 terms = self._take(loaded)
                 self._log.see(step, terms, loaded.case, line=step % LOG_EVERY == 0 or step + 1 == config.steps)

@@ -78,7 +78,10 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
         more = More(parts=loop.parts, held_items_per_s=loop.held_rate(), macs=macs(method, sample))
         spent = cost(progress.tally, device, config.batch, config.precision, **more)
         learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        return Trained(out, spent, learning, describe(device) | ({"compiled": "true"} if compiled else {}))
+        told = {"compiled": "true"} if compiled else {}
+        if device.type == "cuda":
+            told["cache_on"] = loop.cache_on
+        return Trained(out, spent, learning, describe(device) | told)
 
 
 def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setting) -> Progress:
