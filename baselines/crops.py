@@ -84,6 +84,8 @@ def cut(
     array: npt.NDArray[Number], start: Sequence[int], patch: Sequence[int], fill: int | None
 ) -> npt.NDArray[Number]:
     """The crop of the axes after the first; outside the array the edge value, or `fill`."""
+    if array.shape[1:] == tuple(patch):
+        return array
     inner, pad = [slice(None)], [(0, 0)]
     for first, edge, size in zip(start, patch, array.shape[1:], strict=True):
         stop = first + edge
