@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed table site gate schemas faults constraints clean
+.PHONY: help setup demo test check oracles speed growth table site gate schemas faults constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,9 @@ oracles: $(READY) ## compare with nnU-Net, MONAI, MedPy and dcm2niix (installs t
 speed: $(READY) ## time us against the peers, side by side (installs them)
 	$(call install,.[dev$(comma)peers])
 	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group tests/speed
+
+growth: $(READY) ## how time and memory grow with cases, voxels, classes, batch: docs/growth.md. A quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python sweeps/growth.py
 
 table: $(READY) ## write every page that is made of the committed records, and the README's tables
 	$(BIN)/bench table --write leaderboards/
