@@ -1,6 +1,5 @@
 """How fast a model predicts: a whole case in its stages, and a 2D network image by image and in large batches."""
 
-import itertools
 import math
 import statistics
 from functools import partial
@@ -10,16 +9,16 @@ import torch
 from torch import Tensor
 
 from baselines.device import settings
+from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
-from baselines.model import load_model
-from baselines.predict import Setting, predict
+from baselines.predict import Setting, case_image, opened, predict_case, windows_of, write_case
 from baselines.trace import timed
 from converters.dataset import Case, Dataset
 from converters.files import Strict
 from leaderboards.record import Cost
 
 _ONE_BY_ONE = 50  # images at batch 1
-_LARGE = {"cpu": 16, "cuda": 4096}  # images a batch: no larger one is tried
+_LARGEST = {"cpu": 16, "cuda": 4096}  # images a batch: no larger one is tried
 
 
 class Images(Strict):
@@ -36,46 +35,67 @@ class Prediction(Strict):
 
     case: str
     shape: tuple[int, ...]
-    cost: Cost  # of predicting it for the second time: its files are in memory and the network is warm
+    cost: Cost  # of the second of two, stage after stage: its files are in memory and the network is warm
     images: Images | None  # None for a 3D network
 
 
 def prediction(model: Path, dataset: Dataset, case: Case, out: Path, setting: Setting) -> Prediction:
-    """Predict a case twice into `out` and measure the second time; then the network alone, if it is 2D."""
-    predict(model, dataset, [case], out, setting)
-    spent = predict(model, dataset, [case], out, setting)
-    return Prediction(case=case.id, shape=case.geometry.shape, cost=spent, images=images(model, setting))
+    """Predict a case twice into `out`, no stage beside another, and measure the second; then a 2D network alone.
 
-
-def images(model: Path, setting: Setting) -> Images | None:
-    """Milliseconds of an image at batch 1, and images a second in the largest batch; None for a 3D network."""
+    Raises:
+        BenchError: the dataset lacks a channel the model was trained on, or a file is damaged.
+    """
     device = torch.device(setting.device)
-    method, spec = load_model(model, device, setting.plugin)
-    if len(spec.config.patch) == 3:
-        return None
+    method, spec, precision = opened(model, dataset, setting)
     one = torch.zeros(1, spec.net.in_channels, *spec.config.patch, device=device)
     with settings(spec.config, device), torch.inference_mode():
-        alone = sorted(timed(partial(method.logits, one), device, _ONE_BY_ONE))
-        batch, seconds = _largest(method, one)
+        windows = windows_of(method, spec, setting.config, device)
+        for _ in range(2):
+            meter = Meter(device, Tally(), warmup=0)
+            image = case_image(spec, dataset, meter, case).to(device)
+            write_case(out, case, predict_case(windows, image, case, meter), meter)
+            meter.tick(1, math.prod(case.geometry.shape))
+            tally = meter.tally()
+        return Prediction(
+            case=case.id,
+            shape=case.geometry.shape,
+            cost=cost(tally, device, windows.batch, precision, macs=macs(method, one)),
+            images=images(method, one) if len(spec.config.patch) == 2 else None,
+        )
+
+
+def images(method: Method, one: Tensor) -> Images:
+    """Milliseconds of an image at batch 1, and images a second in the largest batch.
+
+    Shape: one (1, C, H, W), on the device.
+    """
+    alone = sorted(timed(partial(method.logits, one), one.device, _ONE_BY_ONE))
+    many = _repeated(one, _largest(method, one))
+    seconds = statistics.median(timed(partial(method.logits, many), one.device, 3))
     return Images(
         p50_ms=_rank(alone, 50),
         p90_ms=_rank(alone, 90),
-        batch=batch,
-        batch_images_per_s=round(batch / seconds, 1),
+        batch=len(many),
+        batch_images_per_s=round(len(many) / seconds, 1),
     )
 
 
-def _largest(method: Method, one: Tensor) -> tuple[int, float]:
-    """The largest batch, of powers of two, and the median seconds it takes."""
-    best = 1, statistics.median(timed(partial(method.logits, one), one.device, 3))
-    for batch in itertools.takewhile(lambda size: size <= _LARGE[one.device.type], (2**n for n in itertools.count(1))):
-        try:
-            many = one.repeat(batch, *[1] * (one.ndim - 1))
-            best = batch, statistics.median(timed(partial(method.logits, many), one.device, 3))
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            break
-    return best
+def _largest(method: Method, one: Tensor) -> int:
+    """The largest batch that fits, of powers of two. Nothing is compiled for those that are tried on the way."""
+    fits = 1
+    with torch.compiler.set_stance("force_eager"):
+        while 2 * fits <= _LARGEST[one.device.type]:
+            try:
+                method.logits(_repeated(one, 2 * fits))
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                break
+            fits *= 2
+    return fits
+
+
+def _repeated(one: Tensor, batch: int) -> Tensor:
+    return one.repeat(batch, *[1] * (one.ndim - 1))
 
 
 def _rank(ordered: list[float], share: int) -> float:

@@ -176,9 +176,8 @@ def cost(tally: Tally, device: torch.device, batch: int, precision: str, **more:
 def macs(module: nn.Module, image: Tensor) -> int:
     """Multiplications with addition of one forward pass: convolutions, matrix products and attention.
 
-    Normalisation, activation, pooling and interpolation are not counted; they are under 1 % of a network made of
-    convolutions. A method is asked for its logits. The module is left as it was: no gradient, no running statistics,
-    no random number.
+    Normalisation, activation, pooling and interpolation are not counted: about 1 % of the U-Net's. A method is asked
+    for its logits. The module is left as it was: no gradient, no running statistics, no random number.
 
     Shape: image (1, C, *S), one sample or window, on the module's device.
     """

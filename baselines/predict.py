@@ -46,22 +46,17 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
         EnvironmentFault: not even one window fits into memory.
     """
     device = torch.device(setting.device)
-    method, spec = load_model(model, device, setting.plugin)
-    if dataset.channels != spec.channels:
-        raise BenchError(f"the model reads channels {list(spec.channels)}, {dataset.name} has {list(dataset.channels)}")
-    precision = "fp32" if setting.config.precision == "fp32" else spec.config.precision
-    for network in networks(method):
-        network.precision = precision
+    method, spec, precision = opened(model, dataset, setting)
     with settings(spec.config, device), torch.inference_mode(), ThreadPoolExecutor(1) as beside:
         meter = Meter(device, Tally(), warmup=0)
-        windows = _windows(method, spec, setting.config, device)
+        windows = windows_of(method, spec, setting.config, device)
         # The next case is read, and the last one written, while this one is computed.
-        images = prefetch(partial(_image, spec, dataset, meter), cases, ahead=1)
+        images = prefetch(partial(case_image, spec, dataset, meter), cases, ahead=1)
         written = beside.submit(lambda: None)
         for number, (case, image) in enumerate(zip(cases, images, strict=True), 1):
             labels = predict_case(windows, image.to(device), case, meter)
             written.result()
-            written = beside.submit(_write, out, case, labels, meter)
+            written = beside.submit(write_case, out, case, labels, meter)
             meter.tick(1, math.prod(case.geometry.shape))
             if setting.progress is not None:
                 setting.progress(number, len(cases))
@@ -71,14 +66,30 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
         return cost(tally, device, windows.batch, precision, macs=macs(method, one))
 
 
-def _windows(method: Method, spec: ModelSpec, config: PredictConfig, device: torch.device) -> Windows:
+def opened(model: Path, dataset: Dataset, setting: Setting) -> tuple[Method, ModelSpec, str]:
+    """A saved model on the device, in the precision asked for, which is given as well.
+
+    Raises:
+        BenchError: the dataset lacks a channel the model was trained on.
+    """
+    method, spec = load_model(model, torch.device(setting.device), setting.plugin)
+    if dataset.channels != spec.channels:
+        raise BenchError(f"the model reads channels {list(spec.channels)}, {dataset.name} has {list(dataset.channels)}")
+    precision = "fp32" if setting.config.precision == "fp32" else spec.config.precision
+    for network in networks(method):
+        network.precision = precision
+    return method, spec, precision
+
+
+def windows_of(method: Method, spec: ModelSpec, config: PredictConfig, device: torch.device) -> Windows:
+    """What computes logits window by window; on a GPU the networks are compiled."""
     edges = (1,) * (3 - len(spec.config.patch)) + spec.config.patch
     patch: Patch = edges[0], edges[1], edges[2]
     filled = compile_networks(method, spec.config, device) or device.type == "cuda"
     return Windows(method, patch, config, pass_of(patch, device), filled)
 
 
-def _image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> Tensor:
+def case_image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> Tensor:
     """The case on the network's grid. Shape: (C, D, H, W) float32."""
     with meter.stage("read"):
         voxels = read_image(dataset, case)
@@ -106,6 +117,7 @@ def predict_case(windows: Windows, image: Tensor, case: Case, meter: Meter) -> n
         return np.asarray(to_case(torch.cat(found).numpy(), case.geometry), np.uint8)
 
 
-def _write(out: Path, case: Case, labels: npt.NDArray[np.uint8], meter: Meter) -> None:
+def write_case(out: Path, case: Case, labels: npt.NDArray[np.uint8], meter: Meter) -> None:
+    """Write `out/<case>.nii.gz`."""
     with meter.stage("write"):
         write_nifti(out / f"{case.id}.nii.gz", Volume(labels, np.array(case.geometry.affine)))

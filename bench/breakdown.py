@@ -18,6 +18,13 @@ PARTS = {
     "backward": "gradients",
     "optimise": "clipping, update, teacher",
 }
+STAGES = {
+    "read": "files to arrays",
+    "preprocess": "intensities, and the network's grid",
+    "forward": "windows, network, blending",
+    "postprocess": "the original grid, the likeliest label",
+    "write": "NIfTI",
+}
 _Row = tuple[str, str, str]
 
 
@@ -118,9 +125,13 @@ def _operators(trained: "Training") -> Iterable[_Row]:
 def _prediction(predicted: "Prediction") -> Iterable[_Row]:
     cost, images = predicted.cost, predicted.images
     yield "image", " x ".join(map(str, predicted.shape)), "voxels"
-    yield "the whole case", f"{_number(cost.seconds)} s", f"file to file, {cost.batch} windows at once"
-    for name, spent in cost.stages_s.items():
-        yield name, f"{_number(spent)} s", "stages overlap"
+    yield (
+        "the whole case",
+        f"{_number(cost.seconds)} s",
+        f"file to file, nothing beside it; {cost.batch} windows at once",
+    )
+    for name, done in STAGES.items():
+        yield name, f"{_number(cost.stages_s.get(name, 0.0))} s", done
     yield "voxels/s", _si(cost.voxels_per_s), "of the original grid"
     if images is not None:
         yield (

@@ -91,5 +91,5 @@ def _measure(
         trained = trace.training(seen, recipe.train, model, setting, steps)
     if case is None:
         return trained, None
-    where = predict.Setting(device, asked.plugin)
+    where = predict.Setting(device, asked.plugin, config=recipe.predict)
     return trained, latency.prediction(model, plan.dataset, case, place / "predictions", where)

@@ -10,10 +10,11 @@ from torch import nn
 from views import weights
 
 from baselines import latency, trace
-from baselines.latency import images, prediction
+from baselines.latency import prediction
 from baselines.meter import WARMUP, macs
 from baselines.model import load_model
 from baselines.predict import Setting as Where
+from baselines.predict import predict
 from baselines.trace import PARTS, TRACED, matrix_gflops, timed, training
 from baselines.train import Setting, train
 
@@ -24,7 +25,7 @@ STEPS = 5
 @pytest.fixture(scope="module")
 def files():
     """Content of every file below a folder."""
-    return lambda root: {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return lambda root: {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("method", ["supervised", "mean_teacher"])
@@ -64,12 +65,17 @@ def test_the_operations_of_a_step_are_those_of_forward_and_backward(partly, whol
     assert seen.step_flops < teacher.step_flops < 2 * seen.step_flops  # the teacher goes forward alone
 
 
-def test_a_predicted_case_is_whole_and_a_2d_network_is_timed_image_by_image(whole, small, tmp_path, monkeypatch):
+def test_a_predicted_case_is_whole_and_a_2d_network_is_timed_image_by_image(whole, small, tmp_path, monkeypatch, files):
     monkeypatch.setattr(latency, "_ONE_BY_ONE", 5)
     trained = train(whole, small(), tmp_path / "model", Setting())
     before, case = weights(trained.model), whole.cases[0]
     seen = prediction(trained.model, whole, case, tmp_path / "out", Where())
     assert (seen.case, seen.shape, seen.cost.items) == (case.id, case.geometry.shape, 1)
+    # The stages of the second prediction alone, one after the other; and the files are those of any prediction.
+    assert set(seen.cost.stages_s) == {"read", "preprocess", "forward", "postprocess", "write"}
+    assert sum(seen.cost.stages_s.values()) <= seen.cost.seconds + 0.005  # each was rounded to a millisecond
+    predict(trained.model, whole, [case], tmp_path / "again", Where())
+    assert files(tmp_path / "out") == files(tmp_path / "again")
     assert 0 < seen.images.p50_ms <= seen.images.p90_ms
     assert seen.images.batch == 16
     assert seen.images.batch_images_per_s > 0
@@ -77,9 +83,10 @@ def test_a_predicted_case_is_whole_and_a_2d_network_is_timed_image_by_image(whol
 
 
 def test_a_3d_network_has_no_images_a_second(whole, small, tmp_path):
-    config = small(patch=(8, 16, 16), steps=1, batch=1)
-    trained = train(whole, config, tmp_path / "model", Setting())
-    assert images(trained.model, Where()) is None
+    trained = train(whole, small(patch=(8, 16, 16), steps=1, batch=1), tmp_path / "model", Setting())
+    seen = prediction(trained.model, whole, whole.cases[0], tmp_path / "out", Where())
+    assert seen.images is None
+    assert seen.cost.macs > 0
 
 
 def test_the_largest_batch_is_the_last_that_memory_holds(monkeypatch):
@@ -93,10 +100,10 @@ def test_the_largest_batch_is_the_last_that_memory_holds(monkeypatch):
             return image
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    batch, seconds = latency._largest(Hungry(), torch.zeros(1, 1, 8, 8))
-    assert batch == 4
-    assert seconds > 0
+    seen = latency.images(Hungry(), torch.zeros(1, 1, 8, 8))
+    assert seen.batch == 4
     assert max(tried) == 8
+    assert tried[-4:] == [4] * 4  # once without a clock, then timed
 
 
 def test_a_run_of_work_is_timed_and_the_first_is_not(monkeypatch):
