@@ -33,7 +33,11 @@ class Method(nn.Module):
         self.net = make()
 
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        """Named loss terms; `progress` runs from 0 to 1 through training."""
+        """Named loss terms; `progress` runs from 0 to 1 through training.
+
+        It may see a part of a batch, with the same mix, and be asked again after memory did not do: it changes no
+        state but buffers, which are put back then. It reads no value of a tensor: that would make a GPU wait.
+        """
         raise NotImplementedError
 
     def logits(self, image: Tensor) -> Tensor:
