@@ -163,7 +163,7 @@ def _traced(walk: _Walk, out: Path) -> tuple[tuple[Operator, ...], float]:
     rows = [
         (event, (event.self_device_time_total if cuda else event.self_cpu_time_total) / 1000)
         for event in traced.key_averages()
-        if event.key not in PARTS
+        if not event.key.startswith((*PARTS, "Optimizer."))  # marks, no work of their own
     ]
     copies = sum(spent for event, spent in rows if event.key.startswith("Memcpy HtoD"))
     found = [

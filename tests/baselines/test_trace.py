@@ -43,7 +43,7 @@ def test_a_profile_holds_the_real_loop_its_parts_and_a_trace(method, partly, sma
     assert "aten::convolution_backward" in names
     spent = [one.milliseconds for one in seen.operators]
     assert spent == sorted(spent, reverse=True)
-    assert {one.name for one in seen.operators}.isdisjoint(PARTS)
+    assert not [one.name for one in seen.operators if one.name.startswith((*PARTS, "Optimizer."))]
     assert msgspec.json.decode(msgspec.json.encode(seen), type=type(seen)) == seen
     assert files(partly.root) == before
     assert not torch.are_deterministic_algorithms_enabled()  # as it was
