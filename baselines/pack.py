@@ -106,17 +106,17 @@ def discard(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def sweep(root: Path, older_than_s: float = 3600.0) -> int:
-    """Remove what nobody can use: what killed makers left, damaged packs and those of other versions.
+def sweep(root: Path, older_than_s: float = 3600.0, *, drafts: bool = False) -> int:
+    """Remove what killed makers left and, unless `drafts` alone, packs that are damaged or of other versions.
 
     Gives the number of bytes freed. What was written to within `older_than_s` stays: a maker may be at work there.
     """
     freed = 0
-    whole = {folder for folder, _, _ in packs(root)}
-    for folder in [path for path in root.glob("*") if _OURS.fullmatch(path.name)]:
+    for folder in [path for path in root.glob(".*" if drafts else "*") if _OURS.fullmatch(path.name)]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another sweeps, too
             files = [path.stat() for path in (folder, *folder.iterdir())]
-            if folder not in whole and time.time() - max(file.st_mtime for file in files) > older_than_s:
+            old = time.time() - max(file.st_mtime for file in files) > older_than_s
+            if old and _index(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 freed += 0 if folder.exists() else sum(file.st_size for file in files[1:])
     return freed
@@ -172,7 +172,7 @@ def _mapped(folder: Path, index: Index) -> dict[str, np.ndarray]:
 
 def _make(folder: Path, made_of: Mapping[str, str], arrays: Arrays) -> dict[str, np.ndarray]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep(folder.parent)
+    sweep(folder.parent, drafts=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         draft.chmod(0o755)
