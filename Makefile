@@ -10,7 +10,7 @@ comma := ,
 .PHONY: help setup demo test check oracles speed growth table site gate schemas faults constraints clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(READY) ## an environment in .venv with what development needs
 
@@ -34,12 +34,13 @@ oracles: $(READY) ## compare with nnU-Net, MONAI, MedPy and dcm2niix (installs t
 	$(call install,.[dev$(comma)oracles])
 	$(BIN)/pytest -rs -v tests/oracles
 
-speed: $(READY) ## time us against the peers, side by side (installs them)
+speed: $(READY) ## time us against the peers, side by side (installs them), and write docs/speed.md: 25 minutes
 	$(call install,.[dev$(comma)peers])
-	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group tests/speed
+	$(BIN)/pytest -o addopts="--strict-markers --strict-config" --benchmark-only --benchmark-group-by=group \
+	  --speed-json docs/speed.json tests/speed
 
-growth: $(READY) ## how time and memory grow with cases, voxels, classes, batch: docs/growth.md. A quarter of an hour
-	OMP_NUM_THREADS=1 $(BIN)/python sweeps/growth.py
+speed-gpu: $(READY) ## time the training on a GPU: build/speed-gpu, nine minutes
+	PYTHON=$(abspath $(BIN))/python sweeps/speed-gpu.sh
 
 table: $(READY) ## write every page that is made of the committed records, and the README's tables
 	$(BIN)/bench table --write leaderboards/
