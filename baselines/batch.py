@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from baselines.transfer import sent
 from converters.dataset import IGNORE
 
 Rows = slice | Tensor  # what picks samples out of a tensor
@@ -71,8 +72,7 @@ class Batch:
         found = [row for row, seen in enumerate(self.annotated) if seen == annotated]
         if not found or found[-1] - found[0] + 1 == len(found):
             return slice(found[0], found[-1] + 1) if found else slice(0)
-        pinned = self.image.device.type == "cuda"
-        return torch.tensor(found, pin_memory=pinned).to(self.image.device, non_blocking=True)
+        return sent(torch.tensor(found), self.image.device)
 
     def part(self, number: int, parts: int) -> "Batch":
         """Every `parts`-th sample from `number` on, as views: the mix of the batch where each share divides."""

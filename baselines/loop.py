@@ -96,7 +96,7 @@ class Loop:
         """One step, in as many parts as memory asks for; its terms."""
         try:
             while (terms := self._tried(loaded)) is None:
-                self.parts *= 2
+                self.parts = _more_parts(self.parts, self._most) or self.parts
             update(self.optimizer, loaded.step, self.config)
             self.method.after_step(loaded.step)
         except RuntimeError as error:
@@ -107,7 +107,7 @@ class Loop:
 
     def _tried(self, loaded: Loaded) -> dict[str, Tensor] | None:
         """Gradients and terms, or None and no trace where memory does not do and smaller parts may."""
-        if self.config.accumulate != "auto" or self._most % (2 * self.parts):
+        if self.config.accumulate != "auto" or _more_parts(self.parts, self._most) is None:
             return self._gradients(loaded)
         buffers = list(self.method.buffers())
         before = [buffer.clone() for buffer in buffers]  # a forward pass moves running statistics
@@ -157,6 +157,11 @@ def _most_parts(shares: list[int], parts: int) -> int:
             mend=f"take a divisor of {most}, or another train.batch",
         )
     return most
+
+
+def _more_parts(parts: int, most: int) -> int | None:
+    """The next number of parts that keeps the mix, at least twice as many, or None."""
+    return next((n for n in range(2 * parts, most + 1) if most % n == 0), None)
 
 
 def _seed_step(seed: int, step: int) -> torch.Generator:

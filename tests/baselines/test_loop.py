@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from views import weights
 
 from baselines import method as contract
+from baselines.batch import Batch
 from baselines.cache import prepare
 from baselines.config import AugmentConfig
 from baselines.device import compiles
@@ -97,6 +98,21 @@ def test_no_step_reads_a_value_from_the_device(name, parts, shown, request, smal
     loop = loop_over(request.getfixturevalue(shown), config, parts)
     with Watch():
         assert list(itertools.islice(loop.steps(1, tmp_path / "log.jsonl"), 4)) == [1, 2, 3, 4]
+
+
+def test_samples_are_picked_side_by_side_or_by_number():
+    values = torch.arange(4.0)
+    for annotated, with_, without in (
+        ((True, True, False, False), slice(0, 2), slice(2, 4)),
+        ((True, True, True, True), slice(0, 4), slice(0)),
+        ((True, False, True, False), torch.tensor([0, 2]), torch.tensor([1, 3])),
+    ):
+        batch = Batch(*[values[:, None]] * 6, annotated)
+        for rows, expected in ((batch.rows(annotated=True), with_), (batch.rows(annotated=False), without)):
+            assert type(rows) is type(expected)
+            assert torch.equal(values[rows], values[expected])
+    assert batch.part(1, 2).annotated == (False, False)
+    assert batch.part(1, 2).image.tolist() == [[1.0], [3.0]]
 
 
 def test_what_the_watch_refuses():
@@ -187,12 +203,14 @@ def test_one_part_is_what_it_always_was(partly, small, tmp_path):
     assert (tmp_path / "auto" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("error", [CUDA_ERROR, HOST_ERROR])
-def test_a_batch_that_does_not_fit_is_taken_in_parts_as_if_it_had_been_from_the_start(error, partly, small, tmp_path):
-    fixed, auto = small(method="hungry", accumulate=4), small(method="hungry", accumulate="auto")
+@pytest.mark.parametrize(("error", "batch"), [(CUDA_ERROR, 4), (HOST_ERROR, 6)])
+def test_a_batch_that_does_not_fit_is_taken_in_parts_as_if_it_had_been_from_the_start(
+    error, batch, partly, small, tmp_path
+):
+    fixed, auto = (small(method="hungry", batch=batch, accumulate=n) for n in (batch, "auto"))
     setting = hungry(tmp_path, limit=1, error=error)
     train(partly, fixed, tmp_path / "fixed", setting)
-    assert train(partly, auto, tmp_path / "auto", setting).cost.parts == 4
+    assert train(partly, auto, tmp_path / "auto", setting).cost.parts == batch
     assert weights(tmp_path / "auto") == weights(tmp_path / "fixed")
 
 
