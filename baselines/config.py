@@ -83,7 +83,7 @@ class TrainConfig(Settings):
     power: float = 0.9  # poly schedule: lr (1 - step / steps) ** power
     warmup: float = 0.0  # share of the steps over which lr rises linearly from 0
     clip: float = 0.0  # largest gradient norm; 0 leaves gradients alone
-    # Parts in which a batch is computed, gradients summed; "auto": 1, and twice as many whenever memory does not do.
+    # Parts in which a batch is computed, gradients summed; "auto": 1, and more whenever memory does not do.
     accumulate: int | Literal["auto"] = 1
     compile: bool | Literal["auto"] = "auto"  # networks by torch.compile; "auto": on a GPU
     precision: Literal["fp32", "bf16"] = "fp32"

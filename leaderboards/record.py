@@ -46,7 +46,7 @@ class Cost(Strict, omit_defaults=True):
     segments: int
     parts: int = 1  # in which each batch was computed, gradients summed
     held_items_per_s: float | None = None  # training: steady state with one batch held on the device, so no sampler
-    step_ms: dict[str, float] = {}  # training: p50, p90 and p99 of a step's time, in steady state
+    step_ms: dict[str, float] = {}  # p50, p90, p99 of the time of a step, or from case to case; steady state
     stages_s: dict[str, float] = {}  # prediction: read, preprocess, forward, postprocess, write: sums; they overlap
     voxels_per_s: float | None = None  # prediction: of the original grids
     peak_reserved_mib: float | None = None  # what torch held of the GPU's memory
