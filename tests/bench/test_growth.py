@@ -20,6 +20,7 @@ from leaderboards.collect import load
 from leaderboards.site.figures import save
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 SIZES = [3 * factor for factor in FACTORS]
 
 
@@ -162,6 +163,15 @@ def test_the_drawing_is_the_same_for_the_same_points():
     assert save(drawn[0], "x") == save(drawn[1], "x")
     assert "table in records: 1.00" in drawn[0].alt
     assert draw(msgspec.structs.replace(made, points=())) is None
+
+
+def test_the_committed_page_is_that_of_the_committed_points():
+    made = read_json(DOCS / "growth.json", Growth)
+    assert made.scale == "full"
+    wanted = {(name, axis, factor) for name in STAGES for axis, factor, _ in sweep.plan(name, "full")}
+    assert {(point.stage, point.axis, point.factor) for point in made.points} == wanted
+    assert (DOCS / "growth.md").read_text() == page(made)
+    assert (DOCS / "growth.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_the_script_writes_the_page_of_points_that_are_there(tmp_path):
