@@ -92,7 +92,9 @@ def normalise(image: npt.NDArray[np.generic], window: tuple[float, float] | None
     values = image.astype(np.float32)
     low_high = [window or np.percentile(channel, (0.5, 99.5)) for channel in values]
     low, high = (np.array(side, np.float32).reshape(-1, 1, 1, 1) for side in zip(*low_high, strict=True))
-    values = values.clip(low, high)
+    np.clip(values, low, high, out=values)  # in place: an image may be a large part of the memory
     mean = values.mean((1, 2, 3), keepdims=True)
     spread = values.std((1, 2, 3), keepdims=True)
-    return torch.from_numpy((values - mean) / np.maximum(spread, 1e-6))
+    values -= mean
+    values /= np.maximum(spread, 1e-6)
+    return torch.from_numpy(values)

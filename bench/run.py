@@ -67,7 +67,7 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)
     # Predictions are made and scored afresh each time: half a folder from an interrupted run is written over.
-    where = predict.Setting(place.device, place.plugin, lambda i, n: told("predict", i, n))
+    where = predict.Setting(place.device, place.plugin, lambda i, n: told("predict", i, n), recipe.predict)
     cost = predict.predict(trained.model, plan.dataset, plan.test, folder / "predictions", where)
     matches, _ = with_dataset(folder / "predictions", plan.dataset, plan.test)
     done = itertools.count(1)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from baselines.config import PredictConfig, plain
 from bench import evidence, metrics, protocols, splits
 from bench.claims import Claimed
 from bench.evidence import Grounds
@@ -173,7 +176,6 @@ def _scores(work: _Work) -> Iterator[str]:
 
 @check("weights", REINFERRED, "The weights are those the record names, trained with the settings of its recipe.")
 def _weights(work: _Work) -> Iterator[str]:
-    from baselines.config import plain
     from baselines.model import ModelSpec
 
     if not (work.claimed.model / "model.json").is_file():
@@ -193,7 +195,8 @@ def _weights(work: _Work) -> Iterator[str]:
 def _again(work: _Work) -> Iterator[str]:
     from baselines import predict
 
-    grounds, where = work.grounds, predict.Setting(work.means.device, work.means.plugin)
+    grounds = work.grounds
+    where = predict.Setting(work.means.device, work.means.plugin, config=_predicted_with(work.record))
     predict.predict(work.claimed.model, grounds.dataset, grounds.cases, work.scratch, where)
     matches = grounds.matches(work.scratch)
     if not list(evidence.strange_predictions(work.record, matches)):
@@ -203,3 +206,15 @@ def _again(work: _Work) -> Iterator[str]:
         said, found = old.metrics.get(DICE), again[old.case, old.label].metrics[DICE]
         if abs((said or 0.0) - (found or 0.0)) > NEAR or (said is None) != (found is None):
             yield f"case {old.case}, {old.label}: Dice {found} for {said}"
+
+
+def _predicted_with(record: Record) -> PredictConfig:
+    """How the record says its predictions were made.
+
+    Raises:
+        BenchError: it says what no prediction can be made with.
+    """
+    try:
+        return msgspec.convert(record.recipe.get("predict", {}), PredictConfig)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"recipe.predict: {error}") from None
