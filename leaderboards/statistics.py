@@ -17,6 +17,7 @@ LEVEL = 0.05
 RESAMPLES = 10_000
 _EXACT = 200  # patients up to which the null distribution of the signed ranks is counted out
 _FEW = 10  # seeds below which a bootstrap of them is too narrow
+_AT_ONCE = 4_000_000  # differences held at a time: pairs of methods times resamples grow with the square of methods
 _DIGITS = 12  # values that differ by less are ties
 
 
@@ -210,6 +211,9 @@ def _stability(full: Array, drawn: Array) -> float | None:
     wanted = np.sign(full[first] - full[second])
     if not wanted.any():
         return None
-    found = np.sign(drawn[:, first] - drawn[:, second])
-    scale = np.sqrt(np.count_nonzero(wanted) * np.count_nonzero(found, axis=1))
-    return float(np.divide(found @ wanted, scale, out=np.zeros(len(found)), where=scale > 0).mean())
+    agreement, told = np.zeros(len(drawn)), np.zeros(len(drawn), np.int64)
+    for some in np.array_split(np.arange(len(drawn)), max(1, drawn.size * len(drawn[0]) // _AT_ONCE)):
+        found = np.sign(drawn[np.ix_(some, first)] - drawn[np.ix_(some, second)])
+        agreement[some], told[some] = found @ wanted, np.count_nonzero(found, axis=1)
+    scale = np.sqrt(np.count_nonzero(wanted) * told)
+    return float(np.divide(agreement, scale, out=np.zeros(len(drawn)), where=scale > 0).mean())
