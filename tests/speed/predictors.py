@@ -86,7 +86,7 @@ def naive_to_file(folder: Path) -> Path:
     read = nibabel.load(folder / "data" / case.images["cine"].file)
     image = read.get_fdata(dtype=np.float32)
     low, high = np.percentile(image, (0.5, 99.5))
-    image = np.clip(image, low, high)
+    image = np.clip(image, low, high).astype(np.float32)
     image = (image - image.mean()) / image.std()
     labels = np.zeros(image.shape, np.uint8)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def monai_in_windows(model: Path, image: Tensor) -> np.ndarray:
 FILES = {
     "ours": (
         ours_to_file,
-        "`predict`: read, predicted and written side by side, channels last, bfloat16 where there is hardware",
+        "`predict`: read and written beside the work, channels last, bfloat16 where there is hardware",
     ),
     "naive loop": (naive_to_file, "nibabel, one slice a pass, float32, no_grad, softmax, argmax"),
 }
