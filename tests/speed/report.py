@@ -101,7 +101,9 @@ def _times(value: float | None) -> str:
 
 def _digits(value: float) -> str:
     """Three digits, never an exponent."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else f"{value:.4f}"
+    if 0 < value < 0.001:
+        return "< 0.001"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:

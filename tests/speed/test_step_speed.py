@@ -7,8 +7,6 @@ from limits import HILAB, STEP
 from memory import peak_mib
 from steppers import BATCH, MEASURED, NETS, STEPPERS, THREADS
 
-ROUNDS = {HILAB: 5}  # a light part of a step: more
-
 
 @pytest.fixture
 def two_threads():
@@ -25,7 +23,7 @@ def _races():
                 yield net, contender
 
 
-@pytest.mark.parametrize(("net", "contender"), _races())
+@pytest.mark.parametrize(("net", "contender"), list(_races()))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_speed_of_a_training_step(benchmark, enter, two_threads, net, contender):
     make, does = STEPPERS[contender]
