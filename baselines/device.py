@@ -101,7 +101,10 @@ def _read(path: Path) -> str:
 
 @contextlib.contextmanager
 def settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """Threads and determinism for the length of a phase; what was set before comes back."""
+    """Threads and determinism for the length of a phase; what was set before comes back.
+
+    What torch still keeps of a GPU's memory is given back as well: the next phase would count it as its own.
+    """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     benchmark = torch.backends.cudnn.benchmark
     try:
@@ -116,3 +119,5 @@ def settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         torch.backends.cudnn.benchmark = benchmark
+        if device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -87,7 +87,7 @@ def _largest(method: Method, one: Tensor) -> int:
         while 2 * fits <= _LARGEST[one.device.type]:
             try:
                 method.logits(_repeated(one, 2 * fits))
-            except torch.OutOfMemoryError:
+            except RuntimeError:  # no memory, or more voxels than a kernel can count: bilinear resizing ends at 2^31
                 torch.cuda.empty_cache()
                 break
             fits *= 2

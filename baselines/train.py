@@ -103,8 +103,11 @@ def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setti
 
 
 def _check_deterministic(config: TrainConfig, device: torch.device) -> None:
-    linear = config.net.arch == "unet" and config.net.upsampling == "linear"
-    if config.deterministic and device.type == "cuda" and linear:
+    if not config.deterministic or device.type != "cuda":
+        return
+    if len(config.patch) == 3:
+        raise BenchError("3D max pooling has no deterministic gradient on CUDA", mend="train without --deterministic")
+    if config.net.arch == "unet" and config.net.upsampling == "linear":
         raise BenchError(
             "linear upsampling has no deterministic gradient on CUDA",
             mend="--set train.net.upsampling=transposed, or train without --deterministic",

@@ -89,14 +89,15 @@ def test_a_3d_network_has_no_images_a_second(whole, small, tmp_path):
     assert seen.cost.macs > 0
 
 
-def test_the_largest_batch_is_the_last_that_memory_holds(monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError("less than INT_MAX elements")])
+def test_the_largest_batch_is_the_last_that_memory_and_kernels_hold(error, monkeypatch):
     tried = []
 
     class Hungry:
         def logits(self, image):
             tried.append(len(image))
             if len(image) > 4:
-                raise torch.OutOfMemoryError
+                raise error
             return image
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)

@@ -187,3 +187,10 @@ def test_training_outside_the_main_thread_leaves_signals_alone(partly, small, tm
     thread.join()
     assert (tmp_path / "model.safetensors").exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("patch", "layer"), [((8, 16, 16), "3D max pooling"), ((16, 16), "linear upsampling")])
+def test_what_cuda_cannot_repeat_is_refused_before_it_starts(patch, layer, partly, small, tmp_path):
+    with pytest.raises(BenchError, match=f"{layer} has no deterministic gradient"):
+        train(partly, small(patch=patch), tmp_path / "m", Setting(device="cuda"))
+    assert not (tmp_path / "m").exists()
