@@ -59,7 +59,10 @@ def load_checkpoint(path: Path, method: Method, optimizer: torch.optim.Optimizer
         if state["recipe"] != recipe:
             raise BenchError("the checkpoint belongs to another recipe", where=candidate, mend="use another --out")
         method.load_state_dict(state["method"])
+        fused = [group.get("fused") for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
+        for group, kind in zip(optimizer.param_groups, fused, strict=True):
+            group["fused"] = kind  # what suits this device, not the one of the checkpoint
         tally, parts = Tally(**state["tally"]), state.get("parts", 1)  # absent: from before there were any
         return Progress(step=state["step"], recipe=recipe, tally=tally, parts=parts)
     return None

@@ -10,8 +10,9 @@ from converters.errors import BenchError
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch found no memory, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether torch found no memory, on a GPU or on the host; a compiled network wraps the error in one of its own."""
+    told = ("can't allocate memory", "CUDA out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def too_large(error: RuntimeError, config: TrainConfig, parts: int, device: torch.device) -> BenchError:

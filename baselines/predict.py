@@ -82,10 +82,15 @@ def opened(model: Path, dataset: Dataset, setting: Setting) -> tuple[Method, Mod
 
 
 def windows_of(method: Method, spec: ModelSpec, config: PredictConfig, device: torch.device) -> Windows:
-    """What computes logits window by window; on a GPU the networks are compiled."""
+    """What computes logits window by window; networks are compiled where the training said so, not by themselves.
+
+    Compiling takes longer than most test sets do.
+    """
     edges = (1,) * (3 - len(spec.config.patch)) + spec.config.patch
     patch: Patch = edges[0], edges[1], edges[2]
-    filled = compile_networks(method, spec.config, device) or device.type == "cuda"
+    filled = device.type == "cuda"
+    if spec.config.compile is True:
+        filled = compile_networks(method, spec.config, device)
     return Windows(method, patch, config, pass_of(patch, device), filled)
 
 

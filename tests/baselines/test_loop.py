@@ -38,6 +38,7 @@ class Hungry(Supervised):
         return terms
 """
 CUDA_ERROR = "torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has ...')"
+WRAPPED_ERROR = "RuntimeError('backend inductor raised: CUDA out of memory. Tried to allocate 2.00 GiB')"
 HOST_ERROR = 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried to allocate 88 bytes")'
 
 # No batch norm, no dropout, and a loss that is a mean over samples: what parts must not change.
@@ -203,7 +204,7 @@ def test_one_part_is_what_it_always_was(partly, small, tmp_path):
     assert (tmp_path / "auto" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize(("error", "batch"), [(CUDA_ERROR, 4), (HOST_ERROR, 6)])
+@pytest.mark.parametrize(("error", "batch"), [(CUDA_ERROR, 4), (WRAPPED_ERROR, 4), (HOST_ERROR, 6)])
 def test_a_batch_that_does_not_fit_is_taken_in_parts_as_if_it_had_been_from_the_start(
     error, batch, partly, small, tmp_path
 ):

@@ -15,7 +15,9 @@ import pytest
 import torch
 from views import hide, weights
 
+from baselines.checkpoint import Progress, load_checkpoint, save_checkpoint
 from baselines.config import AugmentConfig
+from baselines.meter import Tally
 from baselines.train import RefusedError, Setting, train
 from converters.errors import BenchError
 from converters.volume import Volume, read_label, write_nifti
@@ -194,3 +196,12 @@ def test_what_cuda_cannot_repeat_is_refused_before_it_starts(patch, layer, partl
     with pytest.raises(BenchError, match=f"{layer} has no deterministic gradient"):
         train(partly, small(patch=patch), tmp_path / "m", Setting(device="cuda"))
     assert not (tmp_path / "m").exists()
+
+
+def test_a_checkpoint_does_not_say_how_another_device_computes(tmp_path):
+    method = torch.nn.Linear(2, 1)
+    saved = torch.optim.AdamW(method.parameters(), fused=True)
+    save_checkpoint(tmp_path / "c.pt", method, saved, Progress(step=1, recipe="r", tally=Tally(), parts=1))
+    plain = torch.optim.AdamW(method.parameters(), lr=0.5)
+    assert load_checkpoint(tmp_path / "c.pt", method, plain, "r").step == 1
+    assert [group["fused"] for group in plain.param_groups] == [None] and plain.param_groups[0]["lr"] == 0.001
