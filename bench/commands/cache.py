@@ -35,9 +35,9 @@ def command(action: str, cache: str | None, dataset: str | None, unused: int, dr
         days = (time.time() - used) / DAY
         if dataset not in (None, index.made_of.get("dataset")) or days < unused:
             continue
-        made_of, cases = index.made_of, len(index.entries)
+        made_of, cases = index.made_of, len({entry.name.partition("/")[0] for entry in index.entries})
         if as_json:
-            print_json({"folder": str(folder), "bytes": index.bytes, "cases": cases, **made_of})
+            print_json(made_of | {"folder": str(folder), "bytes": index.bytes, "cases": cases})
         rows.append((made_of["dataset"], made_of["part"], str(cases), _mib(index.bytes), f"{days:.1f}", folder.name))
         if action == "clear" and not dry_run:
             discard(folder)

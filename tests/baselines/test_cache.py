@@ -171,6 +171,13 @@ def test_packs_are_listed_and_cleared_from_the_command_line(bench, tmp_path):
     assert "no cache" in bench("cache", "ls", "--cache", "none").err
 
 
+def test_a_pack_with_several_arrays_a_case_is_listed_with_its_number_of_cases(bench, whole, small, tmp_path):
+    prepare(whole, small(foreground_by="class"), tmp_path)
+    listed = [json.loads(line) for line in bench("cache", "ls", "--cache", tmp_path, "--json").out.splitlines()]
+    assert {pack["cases"] for pack in listed} == {len(whole.cases)}
+    assert any("structures" in pack["part"] for pack in listed)
+
+
 def test_by_class_every_structure_of_a_case_is_known_and_regions_hold_all_their_codes(whole, small, tmp_path):
     labels = {"background": 0, "left": 3, "heart": (1, 2, 3), "right": 1}
     view = dataclasses.replace(whole, file=msgspec.structs.replace(whole.file, labels=labels))
