@@ -1,6 +1,7 @@
 """Compare ways to feed a training with one's own data: memory, packed cache, record file, generator."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,24 +88,34 @@ def _compared(asked: Asked) -> "Comparison":
     view = chosen(dataset)
     view = chosen(view.only(splits.resolve(dataset, recipe.split_name).train))
     source = Source(view, recipe.train, asked.seed, asked.out / SCRATCH, asked.packs)
-    jobs = [Job(route, source, asked.rounds, asked.seconds) for route in asked.routes or ROUTES]
+    jobs = [Job(route, source, asked.rounds, asked.seconds) for route in dict.fromkeys(asked.routes or ROUTES)]
 
     def told(fed: Fed) -> None:
         say(f"{NAMES[fed.route]}: {fed.median:.0f} samples/s, prepared in {fed.prepare_s:.1f} s")
 
     machine = facts.machine_facts()  # before: the load is then not our own
     done = compare(jobs, source.scratch, asked.keep, told)
-    typed = [f"--dataset {asked.dataset}", f"--preset {recipe.preset}", *(f"--set {each}" for each in asked.settings)]
     return Comparison(
         dataset=dataset.name,
         content_sha256=dataset.file.bench.content_sha256,
         cases=len(view.cases),
         patch=recipe.train.patch,
         batch=recipe.train.batch,
-        command=f"bench io {' '.join(typed)}",
+        command=_typed(asked, recipe.preset),
         machine=machine,
         code=facts.code_facts(),
         rounds=asked.rounds,
         seconds=asked.seconds,
         routes=tuple(done),
     )
+
+
+def _typed(asked: Asked, preset: str) -> str:
+    """The command line that feeds the same samples by the same routes again, quoted for a shell."""
+    words = ["bench", "io", "--dataset", asked.dataset, "--preset", preset]
+    one: dict[str, object] = {"split": asked.split, "method": asked.method, "config": asked.config}
+    one |= {"plugin": asked.plugin, "seed": asked.seed or None}
+    words += [word for name, value in one.items() if value is not None for word in (f"--{name}", str(value))]
+    several = {"set": asked.settings, "route": asked.routes}
+    words += [word for name, values in several.items() for value in values for word in (f"--{name}", value)]
+    return shlex.join(words)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def test_the_command_writes_its_files_and_nothing_else(bench, data, tmp_path):
     assert all(len(route["samples_per_s"]) == 2 and route["peak_mib"] > route["start_mib"] for route in told["routes"])
     assert [route["disk_mib"] > 0 for route in told["routes"]] == [False, True, True, False]
     page = (out / "io.md").read_text()
-    assert "bench io --dataset tiny --preset demo --set train.patch=[16,16]" in page
+    assert "bench io --dataset tiny --preset demo --set 'train.patch=[16,16]'" in page
     assert "56 samples of 14 cases, patch 16 x 16, batch 4" in page
     assert (out / "io.svg").read_bytes().startswith(b"<?xml")
 
@@ -134,7 +135,10 @@ def test_packs_are_those_of_runs_and_a_record_file_can_be_kept(bench, data, tmp_
     arguments = ["--data", data, "--dataset", "tiny", "--out", tmp_path / "out", *QUICK, *SMALL, "--json"]
     more = ["--cache", tmp_path / "packs", "--route", "pack"]
     (first,) = json.loads(bench("io", *arguments, *more).out)["routes"]
-    second, written = json.loads(bench("io", *arguments, *more, "--route", "records", "--keep").out)["routes"]
+    twice = ["--route", "records", "--route", "pack"]
+    told = json.loads(bench("io", *arguments, *more, *twice, "--seed", 4, "--keep").out)
+    second, written = told["routes"]
+    assert shlex.split(told["command"])[:8] == ["bench", "io", "--dataset", "tiny", "--preset", "demo", "--seed", "4"]
     assert [first["reused"], second["reused"]] == [False, True]
     kept = tmp_path / "out" / "scratch" / "samples.records"
     assert len(list(records.read(kept))) == written["samples"]
