@@ -105,7 +105,7 @@ class TrainConfig(Settings):
         if len(self.net.widths) != len(self.net.dropout):
             wrong.append("train.net.widths and train.net.dropout must have one entry per level each")
         if self.accumulate != "auto" and (self.accumulate < 1 or self.batch % self.accumulate):
-            wrong.append(f"train.accumulate = {self.accumulate} must divide train.batch = {self.batch}")
+            wrong.append(f"train.accumulate = {self.accumulate} must be 'auto' or divide train.batch = {self.batch}")
         if self.window is not None and self.window[0] >= self.window[1]:
             wrong.append(f"train.window = {list(self.window)} must rise")
         if wrong:

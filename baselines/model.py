@@ -7,15 +7,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from baselines.config import TrainConfig
+from baselines.config import Settings, TrainConfig, plain
 from baselines.device import compiles
 from baselines.method import Method, build, find
 from baselines.nets import NetSpec, make_net, networks
 from converters.errors import BenchError
-from converters.files import Strict, read_json, write_bytes, write_json
+from converters.files import read_json, write_bytes, write_json
 
 
-class ModelSpec(Strict):
+class ModelSpec(Settings):
     """model.json: how to build the method again and what its output means."""
 
     config: TrainConfig
@@ -33,7 +33,7 @@ def make_method(spec: ModelSpec, plugin: Path | None = None) -> Method:
 def save_model(method: Method, spec: ModelSpec, folder: Path) -> None:
     """Write model.safetensors and model.json, each atomically."""
     write_bytes(folder / "model.safetensors", save({k: v.contiguous().cpu() for k, v in method.state_dict().items()}))
-    write_json(folder / "model.json", spec)
+    write_json(folder / "model.json", plain(spec))
 
 
 def load_model(folder: Path, device: torch.device, plugin: Path | None = None) -> tuple[Method, ModelSpec]:

@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
-from baselines.config import NetConfig
+from baselines.config import NetConfig, Settings
 from baselines.unet import UNet, pooling
 from converters.errors import BenchError, EnvironmentFault, unknown_name
-from converters.files import Strict
 
 
-class NetSpec(Strict):
+class NetSpec(Settings):
     """All that is needed to build a network again: what is stored beside its weights."""
 
     config: NetConfig

@@ -8,7 +8,7 @@ import torch
 
 from baselines.cache import counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
-from baselines.config import TrainConfig
+from baselines.config import TrainConfig, plain
 from baselines.device import describe, settings
 from baselines.grid import typical_spacing
 from baselines.loop import Loop
@@ -59,7 +59,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
     _check_deterministic(config, device)
     with settings(config, device):
         spec = _spec(view, config, setting.seed)
-        run = digest([spec, view.file.bench.content_sha256, [case.label for case in view.cases]])
+        run = digest([plain(spec), view.file.bench.content_sha256, [case.label for case in view.cases]])
         torch.manual_seed(setting.seed)
         method = make_method(spec, setting.plugin).to(device)
         compiled = compile_networks(method, config, device)

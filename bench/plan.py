@@ -48,7 +48,7 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path) -> Plan:
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name)  # `noisy` is `noisy50`: one run, one folder
     made = Plan(recipe, dataset, split, protocol, runs)
-    versions = {name: version for name, version in made.definitions.items() if name != "record"}
+    versions = made.definitions | {"record": "1"}  # a run is found again whatever format its record would have today
     identity = digest([plain(recipe), dataset.file.bench.content_sha256, split, versions])[:12]
     folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
     return dataclasses.replace(made, folder=folder)

@@ -205,3 +205,9 @@ def test_a_checkpoint_does_not_say_how_another_device_computes(tmp_path):
     plain = torch.optim.AdamW(method.parameters(), lr=0.5)
     assert load_checkpoint(tmp_path / "c.pt", method, plain, "r").step == 1
     assert [group["fused"] for group in plain.param_groups] == [None] and plain.param_groups[0]["lr"] == 0.001
+
+
+def test_a_model_at_default_settings_can_be_read_by_a_version_that_knew_fewer(partly, small, tmp_path):
+    train(partly, small(), tmp_path, Setting())
+    written = msgspec.json.decode((tmp_path / "model.json").read_bytes())
+    assert not {"accumulate", "compile", "foreground_by"} & written["config"].keys()

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import torch
 
-from baselines.config import NetConfig, TrainConfig
+from baselines.config import NetConfig, TrainConfig, plain
 from bench.plan import plan
 from bench.recipe import Recipe
 from bench.run import Place, run
@@ -70,6 +70,15 @@ def test_the_same_recipe_gives_the_same_core_in_another_folder(tiny, tmp_path):
         run(plan(recipe(method="mean_teacher"), tiny, tmp_path / name), Place()).core() for name in ("a", "deep/er")
     ]
     assert cores[0] == cores[1]
+
+
+def test_a_run_is_found_again_by_a_later_version(tiny, tmp_path, monkeypatch):
+    folder = plan(recipe(), tiny, tmp_path).folder
+    monkeypatch.setattr("bench.plan.FORMAT", 99)
+    assert plan(recipe(), tiny, tmp_path).folder == folder
+    # As an earlier version wrote it, which knew no setting that came later.
+    earlier = msgspec.json.decode(msgspec.json.encode(plain(recipe())), type=Recipe)
+    assert plan(earlier, tiny, tmp_path).folder == folder != plan(recipe(accumulate=2), tiny, tmp_path).folder
 
 
 def test_a_finished_run_is_not_repeated(tiny, tmp_path):
