@@ -15,7 +15,7 @@ from baselines.memory import out_of_memory
 from baselines.method import Method
 from converters.errors import EnvironmentFault
 
-PASS = {"cpu": 4 * 256 * 256, "cuda": 64 * 256 * 256}  # voxels of one forward pass; on a CPU, what suits its caches
+PASS = {"cpu": 4 * 256 * 256, "cuda": 64 * 256 * 256}  # voxels of one forward pass; on a CPU more took longer
 MIRRORS = ((-1,), (-2,), (-2, -1))  # the axes that lie in a slice
 
 DEFAULT = PredictConfig()
