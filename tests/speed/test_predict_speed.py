@@ -51,12 +51,12 @@ def maps():
     return {}
 
 
-def compared(benchmark, first, labels):
-    """Notes how many voxels differ, which bfloat16 and another order of sums explain."""
+def compared(benchmark, first, labels, allowed):
+    """Notes how many voxels differ, which bfloat16 and, in windows, weights that end elsewhere explain."""
     apart = float((first != labels).mean())
     benchmark.extra_info["note"] = f"{apart:.1e} of the voxels unlike ours"
     assert np.unique(first).size > 1
-    assert apart < 1e-3
+    assert apart < allowed
 
 
 @pytest.mark.parametrize("contender", predictors.FILES)
@@ -68,7 +68,7 @@ def test_speed_of_predicting_slice_by_slice(benchmark, enter, folder, maps, cont
     labels = np.asarray(nibabel.load(path).dataobj)
     assert labels.shape == SHAPE
     if maps.setdefault(SLABS, labels) is not labels:
-        compared(benchmark, maps[SLABS], labels)
+        compared(benchmark, maps[SLABS], labels, 1e-3)
 
 
 @pytest.mark.parametrize("contender", predictors.WINDOWS)
@@ -78,4 +78,5 @@ def test_speed_of_predicting_in_windows(benchmark, enter, cube, maps, contender)
     labels = benchmark.pedantic(work, args=cube, rounds=2)
     assert labels.shape == CUBE
     if maps.setdefault(WINDOWS, labels) is not labels:
-        compared(benchmark, maps[WINDOWS], labels)
+        # MONAI's Gaussian falls to a thousandth of its peak, ours to a hundredth; in float32 as many voxels differ.
+        compared(benchmark, maps[WINDOWS], labels, 1e-2)
