@@ -83,6 +83,24 @@ def compare(jobs: Sequence[Job], scratch: Path, keep: bool, told: Callable[[Fed]
 def _room(scratch: Path, keep: bool) -> Iterator[None]:
     """An empty folder; it is taken away again, with what it lies in where that is then empty, unless it is kept."""
     above = [folder for folder in scratch.parents if not folder.exists()]
+    kept = False
+    try:
+        _writable(scratch)
+        with locked(scratch):
+            _clear(scratch)  # of one that was killed
+            try:
+                yield
+                kept = keep
+            finally:
+                if not kept:
+                    _clear(scratch)
+    finally:
+        for folder in (scratch, *above):
+            with contextlib.suppress(OSError):  # not empty: something is kept, or somebody else works there
+                folder.rmdir()
+
+
+def _writable(scratch: Path) -> None:
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         if not os.access(scratch, os.W_OK):
@@ -91,18 +109,6 @@ def _room(scratch: Path, keep: bool) -> Iterator[None]:
         raise EnvironmentFault(
             f"cannot be written: {error.strerror}", where=scratch.parent, mend="give another folder with --out"
         ) from None
-    kept = False
-    try:
-        with locked(scratch):
-            _clear(scratch)  # of one that was killed
-            yield
-            kept = keep
-    finally:
-        if not kept:
-            _clear(scratch)
-            for folder in (scratch, *above):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
 
 
 def _clear(scratch: Path) -> None:

@@ -1,5 +1,6 @@
 """`bench io`: the same voxels by every route, what it writes, and that it leaves nothing half done."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -19,9 +20,10 @@ from baselines.cache import prepare
 from baselines.config import TrainConfig
 from bench.feeding import records, routes
 from bench.feeding.measure import Job, feed, fingerprint
-from bench.feeding.routes import ROUTES, Source, chosen
+from bench.feeding.routes import RECORDS, ROUTES, Source, chosen
 from bench.splits import freeze_default
 from converters.errors import BenchError
+from converters.lock import locked
 
 QUICK = ["--preset", "demo", "--device", "cpu", "--rounds", "2", "--seconds", "0"]
 SMALL = ["--set", "train.patch=[16,16]", "--set", "train.batch=4", "--set", "train.threads=1"]
@@ -164,6 +166,24 @@ def test_what_cannot_be_compared_is_said_and_nothing_is_left(bench, data, tmp_pa
     assert done.code == 4 and "cannot be written" in done.err
 
 
+def interrupted(process):
+    """What it said when it was stopped. A person would repeat Ctrl-C: Python drops one that comes in a finaliser."""
+    for _ in range(6):
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=20)[1]
+    raise AssertionError("it does not stop")
+
+
+def test_a_second_comparison_takes_nothing_from_the_one_at_work(bench, data, tmp_path):
+    scratch = tmp_path / "out" / "scratch"
+    with locked(scratch):
+        (scratch / RECORDS).write_bytes(b"at work")
+        done = bench("io", "--out", tmp_path / "out", *QUICK, *SMALL, "--data", data, "--dataset", "tiny")
+        assert done.code == 4 and "has been at work here" in done.err
+        assert (scratch / RECORDS).read_bytes() == b"at work"
+
+
 def test_an_interrupted_comparison_leaves_nothing(data, tmp_path):
     out = tmp_path / "deep" / "out"
     words = ["io", "--data", str(data), "--dataset", "tiny", "--out", str(out), "--cache", "none", *QUICK, *SMALL]
@@ -178,8 +198,7 @@ def test_an_interrupted_comparison_leaves_nothing(data, tmp_path):
                 break
             time.sleep(0.1)
         assert (out / "scratch").is_dir()
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        said = interrupted(process)
     finally:
         process.kill()
     assert process.returncode == 130, said
