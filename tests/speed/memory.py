@@ -25,6 +25,7 @@ def peak_mib(script: str, *words: str | Path) -> float | None:
     """What `python SCRIPT WORDS` prints on its last line; None where memory is not told by /proc."""
     if not Path("/proc/self/clear_refs").exists():
         return None
-    done = subprocess.run([sys.executable, script, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, script, *map(str, words)]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return float(done.stdout.splitlines()[-1])
