@@ -4,6 +4,7 @@ import pytest
 from limits import Limit
 from race import Results, grouped, verdicts
 from report import PAGE, render
+from rotation import Turns
 
 from converters.files import read_json
 
@@ -46,3 +47,24 @@ def test_the_committed_page_is_made_of_the_committed_results():
     if not PAGE.is_file():
         pytest.skip("`make speed` has not been run")
     assert PAGE.with_suffix(".md").read_text(encoding="utf-8") == render(read_json(PAGE, Results))
+
+
+def test_contenders_take_turns_and_one_that_cannot_run_says_why(monkeypatch):
+    now, order = [0.0], []
+    monkeypatch.setattr("rotation.time.perf_counter", lambda: now[0])
+
+    def taking(name, seconds):
+        def turn():
+            order.append(name)
+            now[0] += seconds
+            return name
+
+        return lambda: turn
+
+    def absent():
+        pytest.skip("not installed")
+
+    turns = Turns({"slow": taking("slow", 2.0), "none": absent, "fast": taking("fast", 0.5)}, rounds=2, warmup=1)
+    assert order == ["slow", "fast"] * 3
+    assert turns.seconds == {"slow": [2.0, 2.0], "fast": [0.5, 0.5]}
+    assert turns.absent == {"none": "not installed"} and turns.given == {"slow": "slow", "fast": "fast"}

@@ -1,41 +1,54 @@
 """Training steps a second beside the peers, two threads, and what each takes of memory: `make speed`."""
 
+from functools import partial
+
 import pytest
 import steppers
 import torch
 from limits import HILAB, STEP
 from memory import peak_mib
+from rotation import Turns
 from steppers import BATCH, MEASURED, NETS, STEPPERS, THREADS
 
+TURNS = 7
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
+
+@pytest.fixture(scope="module")
+def turns():
+    """By network: the contenders that train, step by step in turn."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
-    yield
-    torch.set_num_threads(before)
+    found = {}
+
+    def of(net):
+        if net not in found:
+            makers = {name: partial(_step, STEPPERS[name][0], net) for name in MEASURED}
+            found[net] = Turns(makers, TURNS, warmup=2)
+        return found[net]
+
+    yield of
+    torch.set_num_threads(threads)
 
 
-def _races():
-    for net in NETS:
-        for contender in STEPPERS:
-            if net == HILAB or contender in MEASURED:
-                yield net, contender
+def _step(make, net):
+    return partial(next, make(net))
 
 
-@pytest.mark.parametrize(("net", "contender"), list(_races()))
+@pytest.mark.parametrize("contender", MEASURED)
+@pytest.mark.parametrize("net", NETS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_speed_of_a_training_step(benchmark, enter, two_threads, net, contender):
+def test_speed_of_a_training_step(benchmark, enter, turns, net, contender):
+    enter(STEP.format(net), contender, STEPPERS[contender][1], BATCH, "images")
+    turns(net).enter(benchmark, contender)
+    benchmark.extra_info["peak_mib"] = peak_mib(steppers.__file__, contender, net)
+
+
+@pytest.mark.parametrize("contender", [name for name in STEPPERS if name not in MEASURED])
+def test_speed_of_what_a_step_is_fed_with(benchmark, enter, contender):
     make, does = STEPPERS[contender]
-    enter(STEP.format(net), contender, does, BATCH, "images")
-    step = make(net)
-    trains = contender in MEASURED
-    losses = []
-    benchmark.pedantic(lambda: losses.append(next(step)), rounds=5 if trains else 50, warmup_rounds=2)
-    step.close()
-    assert len(losses) == (7 if trains else 52)
-    if trains:
-        benchmark.extra_info["peak_mib"] = peak_mib(steppers.__file__, contender, net)
+    enter(STEP.format(HILAB), contender, does, BATCH, "images")
+    made = benchmark.pedantic(_step(make, HILAB), rounds=50, warmup_rounds=2)
+    assert len(made.image) == BATCH
 
 
 def test_contenders_train_the_same_network():
