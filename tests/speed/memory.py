@@ -1,5 +1,6 @@
 """How much memory a piece of work takes, told by a process that does nothing else."""
 
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def peak_mib(script: str, *words: str | Path) -> float | None:
     if not Path("/proc/self/clear_refs").exists():
         return None
     command = [sys.executable, script, *map(str, words)]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    # A test before may have set this for its workers; the script has its neighbours to import.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     return float(done.stdout.splitlines()[-1])
