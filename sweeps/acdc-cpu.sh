@@ -10,3 +10,4 @@ run --protocol noisy --seed 0,1,2
 run --protocol semi10 --method mean_teacher --seed 0,1,2
 run --protocol noisy --method gce --seed 0,1,2
 run --protocol full --set train.precision=fp32 # beside bf16: may bf16 be the default?
+run --protocol semi10 --seed 0,1,2 --set train.precision=fp32 # three seeds of it
