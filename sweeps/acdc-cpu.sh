@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The ACDC table of the README: every run of it, in order. Done runs are skipped, interrupted ones continue.
-# Needs data/acdc (bench convert acdc FOLDER data). Two CPU cores: about two and a half hours in all.
+# Needs data/acdc (bench convert acdc FOLDER data). Two CPU cores: about three hours in all.
 set -euo pipefail
 run() { bench run --dataset acdc --preset cpu --device cpu "$@"; }
 run --protocol full
