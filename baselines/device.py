@@ -32,6 +32,12 @@ def pick(device: str) -> str:
     return device
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all it was handed; a CPU has, always."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def fast_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (avx512_bf16 or AMX)."""
     flags = _read(Path("/proc/cpuinfo"))

@@ -17,6 +17,7 @@ from baselines.augment import augment
 from baselines.batch import Loaded
 from baselines.cache import Prepared
 from baselines.config import TrainConfig
+from baselines.device import wait_for
 from baselines.feed import feed
 from baselines.log import LOG_EVERY, Log
 from baselines.memory import out_of_memory, too_large
@@ -84,12 +85,12 @@ class Loop:
         """
         if self._held is None or self._taken <= WARMUP:
             return None
-        self._synchronise()
+        wait_for(self.device)
         taken, start = 0, time.perf_counter()
         while taken < HELD_STEPS and time.perf_counter() - start < HELD_SECONDS:
             self._take(self._held)
             taken += 1
-        self._synchronise()
+        wait_for(self.device)
         return round(taken * self.config.batch / (time.perf_counter() - start), 3)
 
     def _take(self, loaded: Loaded) -> dict[str, Tensor]:
@@ -138,10 +139,6 @@ class Loop:
                 share = value.detach() / parts
                 seen[name] = seen[name] + share if name in seen else share
         return seen
-
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def _most_parts(shares: list[int], parts: int) -> int:

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import clock, host
 from baselines.clock import Clock
+from baselines.device import wait_for
 from baselines.gpu import Gpu
 from baselines.method import Method
 from converters.files import Strict
@@ -70,7 +71,7 @@ class Meter:
             self.timed_items += items
             self.timed_voxels += voxels
         elif self.ticks >= self.warmup:
-            self._synchronise()
+            wait_for(self.device)
             self.window = time.perf_counter()
         if self.window is not None:
             self._clock.tick()
@@ -88,14 +89,14 @@ class Meter:
             yield
         finally:
             if synchronise:
-                self._synchronise()
+                wait_for(self.device)
             seconds = time.perf_counter() - start
             with self._lock:
                 self.stages[name] = self.stages.get(name, 0.0) + seconds
 
     def tally(self) -> Tally:
         """Everything counted up to now, earlier segments included."""
-        self._synchronise()
+        wait_for(self.device)
         now = time.perf_counter()
         self._clock.fold()
         self._look()
@@ -133,10 +134,6 @@ class Meter:
         now, start = self._gpu.energy_j(), self._energy
         earlier = self.before.energy_j if self.before.segments else 0.0
         return None if now is None or start is None or earlier is None else earlier + now - start
-
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 class More(TypedDict, total=False):

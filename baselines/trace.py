@@ -18,7 +18,7 @@ from baselines.augment import augment
 from baselines.batch import Batch
 from baselines.cache import prepare
 from baselines.config import TrainConfig
-from baselines.device import settings
+from baselines.device import settings, wait_for
 from baselines.feed import feed
 from baselines.meter import WARMUP, Meter, Tally, cost
 from baselines.model import compile_networks, load_model
@@ -147,7 +147,7 @@ class _Walk:
         start = time.perf_counter()
         with record_function(name):
             yield
-            _wait(self.device)
+            wait_for(self.device)
         self._now[name] += time.perf_counter() - start
 
 
@@ -192,16 +192,11 @@ def matrix_gflops(device: torch.device, precision: str) -> tuple[float, int]:
 def timed(work: Callable[[], object], device: torch.device, runs: int) -> list[float]:
     """Seconds of each run of a piece of work, the device waited for; one run before them is not counted."""
     work()
-    _wait(device)
+    wait_for(device)
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
         work()
-        _wait(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
