@@ -43,6 +43,18 @@ class NetConfig(Settings):
     upsampling: Literal["linear", "transposed"] = "linear"  # unet only: how the decoder goes up
 
 
+class NetSpec(Settings):
+    """All that is needed to build a network again: what is stored beside its weights."""
+
+    config: NetConfig
+    in_channels: int
+    classes: int
+    patch: tuple[int, ...]
+    spacing: tuple[float, ...]  # mm per network axis, or its typical value where images are resized
+    precision: str
+    channels_last: bool
+
+
 class AugmentConfig(Settings):
     """Random change of a training sample. Geometry moves image and target together, in one resampling."""
 

@@ -10,9 +10,21 @@ from torch import Tensor
 from baselines.batch import classes_one_hot
 
 
+def supervision(logits: Tensor, target: Tensor, ce: float = 0.5, dice: float = 0.5) -> dict[str, Tensor]:
+    """Terms `ce` and `dice`, weighted: the L_sup = 0.5 (CE + Dice) of the label-frugal literature (SSL4MIS)."""
+    one_hot, annotated = classes_one_hot(target, logits.shape[1])  # once for both: a large batch feels it
+    return {
+        "ce": ce * _cross_entropy(logits, one_hot, annotated),
+        "dice": dice * _soft_dice(logits, one_hot, annotated),
+    }
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean over annotated voxels of -log p(target)."""
-    one_hot, annotated = classes_one_hot(target, logits.shape[1])
+    return _cross_entropy(logits, *classes_one_hot(target, logits.shape[1]))
+
+
+def _cross_entropy(logits: Tensor, one_hot: Tensor, annotated: Tensor) -> Tensor:
     return -(one_hot * logits.log_softmax(1)).sum() / annotated.sum().clamp(min=1)
 
 
@@ -23,7 +35,10 @@ def soft_dice(logits: Tensor, target: Tensor) -> Tensor:
     nowhere in the batch counts: it is 0 only where nothing of it is predicted.
     Milletari et al., 3DV 2016.
     """
-    one_hot, annotated = classes_one_hot(target, logits.shape[1])
+    return _soft_dice(logits, *classes_one_hot(target, logits.shape[1]))
+
+
+def _soft_dice(logits: Tensor, one_hot: Tensor, annotated: Tensor) -> Tensor:
     p = logits.softmax(1) * annotated
     axes = (0, *range(2, p.ndim))
     overlap = (p * one_hot).sum(axes)

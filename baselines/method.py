@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from baselines import methods
 from baselines.batch import Batch
-from baselines.nets import Network
+from baselines.nets import Make
+from baselines.stages import LabelMap, Seen, Stage
 from converters.errors import BenchError, UsageError, unknown_name
 
 
@@ -27,10 +28,20 @@ class Method(nn.Module):
 
     # Shares of a batch drawn from annotated and from unannotated cases; a share with no cases goes to the other.
     composition: ClassVar[Mapping[str, int]] = {"labelled": 1}
+    # Trainings that follow on each other, each on its own labels.
+    stages: ClassVar[tuple[Stage, ...]] = (Stage("train"),)
+    # Options with which it is `supervised`, bit for bit, on the annotated samples; None: it has another limit.
+    reduces: ClassVar[Mapping[str, float] | None] = None
+    # Why its losses are not those of one process when several share a batch, or "".
+    one_rank: ClassVar[str] = ""
 
-    def __init__(self, make: Callable[[], Network]) -> None:
+    def __init__(self, make: Make) -> None:
         super().__init__()
         self.net = make()
+        self.stage = self.stages[0]
+        # Unannotated images in a forward pass of their own, where a method has both: nothing of them is in the norm
+        # of the annotated ones. The public codes have one pass, and so has a training.
+        self.apart = False
 
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Named loss terms; `progress` runs from 0 to 1 through training.
@@ -44,6 +55,17 @@ class Method(nn.Module):
         """What is predicted from. Shape: (B, C, *S) -> (B, K, *S)."""
         logits: Tensor = self.net(image)[0]
         return logits
+
+    def enter(self, stage: Stage) -> None:
+        """A stage begins, with the weights of the one before: copy a teacher, say."""
+        self.stage = stage
+
+    def relabel(self, cases: Sequence[Seen]) -> Iterator[LabelMap]:
+        """The label maps, one for each case in turn, that the stage to come is trained on.
+
+        Asked for where the stage says so; `cases` are read anew each time they are gone through.
+        """
+        raise NotImplementedError
 
     def after_step(self, step: int) -> None:
         """What follows an optimiser step, such as moving a teacher; state lives in buffers and parameters."""
@@ -80,7 +102,7 @@ def find(name: str, plugin: Path | None = None) -> type[Method]:
     raise unknown_name("method", name, [*names(), *outside, *([plugin.stem] if plugin else [])])
 
 
-def build(method: type[Method], make: Callable[[], Network], options: Mapping[str, object]) -> Method:
+def build(method: type[Method], make: Make, options: Mapping[str, object]) -> Method:
     """The method with its options.
 
     Raises:

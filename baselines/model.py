@@ -7,10 +7,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from baselines.config import Settings, TrainConfig, plain
+from baselines.config import NetSpec, Settings, TrainConfig, plain
 from baselines.device import compiles
 from baselines.method import Method, build, find
-from baselines.nets import NetSpec, make_net, networks
+from baselines.nets import maker, networks
 from converters.errors import BenchError
 from converters.files import read_json, write_bytes, write_json
 
@@ -27,7 +27,7 @@ class ModelSpec(Settings):
 
 def make_method(spec: ModelSpec, plugin: Path | None = None) -> Method:
     """The method of a spec with fresh weights."""
-    return build(find(spec.config.method, plugin), lambda: make_net(spec.net), spec.config.options)
+    return build(find(spec.config.method, plugin), maker(spec.net), spec.config.options)
 
 
 def save_model(method: Method, spec: ModelSpec, folder: Path) -> None:
@@ -64,5 +64,5 @@ def compile_networks(method: Method, config: TrainConfig, device: torch.device) 
     if not compiles(config, device):
         return False
     for network in networks(method):
-        network.body.compile(dynamic=False)
+        network.compile_body()
     return True

@@ -1,31 +1,47 @@
-"""NetConfig -> Network: any size in, float32 logits out, whatever encoder-decoder does the work."""
+"""Network: an encoder-decoder behind one face. Any size in, float32 logits out, whatever does the work."""
 
-import math
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, cast
 
+import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
-from baselines.config import NetConfig, Settings
-from baselines.unet import UNet, pooling
-from converters.errors import BenchError, EnvironmentFault, unknown_name
+from baselines.bodies import ONE, Body, Parts, make_body
+from baselines.config import NetSpec
+from baselines.unet import Change
+from converters.errors import BenchError
 
 
-class NetSpec(Settings):
-    """All that is needed to build a network again: what is stored beside its weights."""
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What the encoder of a network made of an image: levels, finest first, in the network's precision."""
 
-    config: NetConfig
-    in_channels: int
-    classes: int
-    patch: tuple[int, ...]
-    spacing: tuple[float, ...]  # mm per network axis, or its typical value where images are resized
-    precision: str
-    channels_last: bool
+    levels: tuple[Tensor, ...]
+    size: tuple[int, ...]  # of the image
+    padded: tuple[int, ...]
+    image_level: bool  # the first level is the image itself
+
+    def changed(self, change: Change) -> "Features":
+        """With a change made to every level that was learnt."""
+        learnt = [level.ndim == len(self.size) + 2 and level.shape[1] > 0 for level in self.levels]
+        learnt[0] &= not self.image_level
+        levels = (change(level) if yes else level for level, yes in zip(self.levels, learnt, strict=True))
+        return dataclasses.replace(self, levels=tuple(levels))
+
+    def rows(self, rows: slice | Tensor) -> "Features":
+        """Those of some of the images."""
+        return dataclasses.replace(self, levels=tuple(level[rows] for level in self.levels))
 
 
 class Network(nn.Module):
-    """An encoder-decoder behind one face: pads to the size it needs, runs in its precision, crops back."""
+    """An encoder-decoder behind one face: pads to the size it needs, runs in its precision, crops back.
+
+    `net(image)` gives the logits of each scale, finest first, each at the size of the image. The two halves are there
+    for methods that change features, or decode them more than once: `net(image)` is `net.decode(net.encode(image))`.
+    """
 
     def __init__(self, body: nn.Module, multiple: Sequence[int], precision: str, channels_last: bool) -> None:
         super().__init__()
@@ -41,17 +57,68 @@ class Network(nn.Module):
 
         Shape: (B, C, *S) float32 -> [(B, K, *S)] float32. Autocast lives here alone: losses stay in float32.
         """
-        size = image.shape[2:]
-        padded = F.pad(image, _padding(size, self.multiple))
+        padded = self._padded(image)
+        with self._autocast(image):
+            out = self.body(padded)
+        return _logits(out, tuple(image.shape[2:]), tuple(padded.shape[2:]))
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of an image. Shape: (B, C, *S) float32."""
+        padded = self._padded(image)
+        with self._autocast(image):
+            levels = self._halves.encode(padded)
+        return Features(tuple(levels), tuple(image.shape[2:]), tuple(padded.shape[2:]), self._halves.image_level)
+
+    def decode(self, features: Features, number: int = 0, changes: Sequence[Change] = ()) -> list[Tensor]:
+        """Logits by the decoder of that number, as `forward` gives them.
+
+        `changes`, one for each scale, finest first, are made to what the heads read.
+        """
+        with self._autocast(features.levels[0]):
+            out = self._halves.decode(features.levels, number, changes)
+        return _logits(out, features.size, features.padded)
+
+    def compile_body(self) -> None:
+        """Compile it in place, whole and its encoder alone; nothing is compiled before it is used."""
+        self.body.compile(dynamic=False)
+        self._halves.encode = torch.compile(self._halves.encode, dynamic=False)  # type: ignore[method-assign]
+
+    @property
+    def _halves(self) -> Body:
+        return cast(Body, self.body)
+
+    def _padded(self, image: Tensor) -> Tensor:
+        padded = F.pad(image, _padding(image.shape[2:], self.multiple))
         if self.memory_format != torch.preserve_format:
             padded = padded.contiguous(memory_format=self.memory_format)
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            out = self.body(padded)
-        scales = out if isinstance(out, list | tuple) else [out]
-        return [scale.float()[(..., *(slice(0, s) for s in size))] for scale in scales]
+        return padded
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def make_net(spec: NetSpec) -> Network:
+class Make(Protocol):
+    """A freshly initialised network each time it is called."""
+
+    def __call__(
+        self, *, decoders: int | tuple[str, ...] = 1, scales: int = 1, change: Mapping[str, object] | None = None
+    ) -> Network:
+        """See `Parts` for `decoders` and `scales`; `change` is made to the recipe's `NetConfig`, field by field."""
+
+
+def maker(spec: NetSpec) -> Make:
+    """What a method is given to make its networks with."""
+
+    def make(
+        *, decoders: int | tuple[str, ...] = 1, scales: int = 1, change: Mapping[str, object] | None = None
+    ) -> Network:
+        config = msgspec.structs.replace(spec.config, **(change or {}))
+        return make_net(msgspec.structs.replace(spec, config=config), Parts(decoders, scales))
+
+    return make
+
+
+def make_net(spec: NetSpec, parts: Parts = ONE) -> Network:
     """A new network with fresh weights (or the pre-trained encoder that was asked for).
 
     Raises:
@@ -59,9 +126,9 @@ def make_net(spec: NetSpec) -> Network:
         EnvironmentFault: pre-trained weights cannot be had.
         BenchError: this encoder-decoder cannot segment such patches; says why.
     """
-    body, multiple = _unet(spec) if spec.config.arch == "unet" else _smp(spec)
+    body, multiple = make_body(spec, parts)
     net = Network(body, multiple, spec.precision, spec.channels_last)
-    _probe(net, spec)
+    _probe(net, spec, parts)
     return net
 
 
@@ -70,63 +137,12 @@ def networks(module: nn.Module) -> Iterator[Network]:
     return (part for part in module.modules() if isinstance(part, Network))
 
 
-def _unet(spec: NetSpec) -> tuple[nn.Module, tuple[int, ...]]:
-    config = spec.config
-    strides = pooling(spec.patch, spec.spacing, len(config.widths))
-    body = UNet((spec.in_channels, spec.classes), config.widths, config.dropout, strides, config.upsampling)
-    return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
-
-
-def _smp(spec: NetSpec) -> tuple[nn.Module, tuple[int, ...]]:
-    import segmentation_models_pytorch as smp
-
-    config = spec.config
-    archs = {name.lower(): name for name in smp.MODEL_ARCHITECTURES_MAPPING}
-    if config.arch.lower() not in archs:
-        raise unknown_name("architecture", config.arch, ["unet", *archs])
-    if len(spec.patch) != 2:
-        raise BenchError(
-            f"{config.arch} of smp is 2D", mend="give train.patch two edges, or take train.net.arch = 'unet'"
-        )
-    _check_encoder(config.encoder)
-    try:
-        body = smp.create_model(
-            config.arch,
-            encoder_name=config.encoder,
-            encoder_weights=config.encoder_weights,
-            in_channels=spec.in_channels,
-            classes=spec.classes,
-        )
-    except (OSError, RuntimeError) as error:
-        if config.encoder_weights is None:
-            raise BenchError(f"smp cannot build {config.arch} on {config.encoder}: {error}") from error
-        raise EnvironmentFault(
-            f"the weights '{config.encoder_weights}' of {config.encoder} cannot be fetched: {type(error).__name__}",
-            mend="connect once (they are kept in the Hugging Face cache), or set train.net.encoder_weights to none",
-        ) from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise BenchError(f"smp cannot build {config.arch} on {config.encoder}: {error}") from error
-    return body, (32, 32)
-
-
-def _check_encoder(name: str) -> None:
-    import segmentation_models_pytorch as smp
-    import timm
-
-    own = smp.encoders.get_encoder_names()
-    if name.startswith("tu-"):
-        if not timm.is_model(name[3:].split(".", maxsplit=1)[0]):
-            raise unknown_name("timm encoder", name, [f"tu-{model}" for model in timm.list_models()])
-    elif name not in own:
-        raise unknown_name("encoder", name, own)
-
-
-def _probe(net: Network, spec: NetSpec) -> None:
+def _probe(net: Network, spec: NetSpec, parts: Parts) -> None:
     """Run one small batch, so that a network that does not fit is refused before any training."""
     image = torch.zeros(2, spec.in_channels, *spec.patch)
     try:
         with torch.no_grad():
-            out = net.eval()(image)[0]
+            out = [scale for number in range(parts.number) for scale in net.decode(net.eval().encode(image), number)]
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise BenchError(
             f"{spec.config.arch} on {spec.config.encoder} cannot run on patches {list(spec.patch)}: {error}",
@@ -134,10 +150,19 @@ def _probe(net: Network, spec: NetSpec) -> None:
         ) from error
     finally:
         net.train()
-    if out.shape != (2, spec.classes, *spec.patch):
-        raise BenchError(
-            f"{spec.config.arch} on {spec.config.encoder} returns {list(out.shape)} for {list(image.shape)}"
-        )
+    for scale in out:
+        if scale.shape != (2, spec.classes, *spec.patch):
+            raise BenchError(
+                f"{spec.config.arch} on {spec.config.encoder} returns {list(scale.shape)} for {list(image.shape)}"
+            )
+
+
+def _logits(out: Sequence[Tensor] | Tensor, size: tuple[int, ...], padded: tuple[int, ...]) -> list[Tensor]:
+    """Each scale in float32, brought to full size by the nearest voxel, without what was padded."""
+    scales = [out] if isinstance(out, Tensor) else out
+    full = [scale if scale.shape[2:] == padded else F.interpolate(scale, size=padded) for scale in scales]
+    crop: tuple[slice, ...] = (slice(None), slice(None), *(slice(0, s) for s in size))
+    return [scale.float()[crop] for scale in full]
 
 
 def _padding(size: Sequence[int], multiple: Sequence[int]) -> list[int]:

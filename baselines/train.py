@@ -8,13 +8,12 @@ import torch
 
 from baselines.cache import counts, prepare
 from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
-from baselines.config import TrainConfig, plain
+from baselines.config import NetSpec, TrainConfig, plain
 from baselines.device import describe, settings
 from baselines.grid import typical_spacing
 from baselines.loop import Loop
 from baselines.meter import Meter, More, Tally, cost, macs
 from baselines.model import ModelSpec, compile_networks, make_method, save_model
-from baselines.nets import NetSpec
 from baselines.optimizer import make_optimizer
 from converters.dataset import Dataset
 from converters.errors import BenchError

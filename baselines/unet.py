@@ -5,7 +5,8 @@ grows with depth in the encoder, a 3x3 head. Upwards either a 1x1 convolution an
 parameters in 2D: the plain U-Net of those tables) or a transposed convolution (1.94 M: their multi-output variants).
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
@@ -47,52 +48,75 @@ class Block(nn.Sequential):
         )
 
 
-class LinearUp(nn.Module):
-    """1x1 convolution, then linear interpolation with aligned corners.
+class InterpolatedUp(nn.Module):
+    """1x1 convolution, then interpolation: linear with aligned corners, or of the nearest voxel.
 
-    Its gradient has no deterministic CUDA form; deterministic runs there take transposed convolutions.
+    The linear one's gradient has no deterministic CUDA form; deterministic runs there take transposed convolutions.
     """
 
-    def __init__(self, channels: tuple[int, int], stride: Stride) -> None:
+    def __init__(self, channels: tuple[int, int], stride: Stride, way: str) -> None:
         super().__init__()
         self.conv = _layers(len(stride))[0](*channels, 1)
         self.stride = stride
+        linear = "bilinear" if len(stride) == 2 else "trilinear"
+        self.mode = linear if way == "linear" else "nearest"
+        self.align = True if way == "linear" else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (B, C, *S) -> (B, C', *S * stride)."""
-        mode = "bilinear" if len(self.stride) == 2 else "trilinear"
         size = [s * n for s, n in zip(x.shape[2:], self.stride, strict=True)]
-        return F.interpolate(self.conv(x), size=size, mode=mode, align_corners=True)
+        return F.interpolate(self.conv(x), size=size, mode=self.mode, align_corners=self.align)
+
+
+Change = Callable[[Tensor], Tensor]
 
 
 class Decoder(nn.Module):
-    """Features of every level, finest first, to logits at full size; a dual-decoder method takes several."""
+    """Features of every level, finest first, to logits of each scale, finest first."""
 
-    def __init__(self, classes: int, widths: Sequence[int], strides: Sequence[Stride], upsampling: str) -> None:
+    def __init__(
+        self, classes: int, widths: Sequence[int], strides: Sequence[Stride], upsampling: str, scales: int = 1
+    ) -> None:
         super().__init__()
         ndim = len(strides[0])
-        conv, _, transposed = _layers(ndim)
+        conv = _layers(ndim)[0]
         deep = list(zip(widths[:0:-1], widths[-2::-1], reversed(strides), strict=True))
-        self.ups = nn.ModuleList(
-            [
-                LinearUp((below, here), stride) if upsampling == "linear" else transposed(below, here, stride, stride)
-                for below, here, stride in deep
-            ]
-        )
+        self.ups = nn.ModuleList([_up((below, here), stride, upsampling) for below, here, stride in deep])
         self.blocks = nn.ModuleList([Block(ndim, (2 * here, here), 0.0) for _, here, _ in deep])
         self.head = conv(widths[0], classes, 3, padding=1)
+        self.coarse = nn.ModuleList([conv(width, classes, 3, padding=1) for width in widths[1:scales]])
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Shape: (B, width, *S / stride) per level -> (B, K, *S)."""
-        x = features[-1]
+    def forward(self, features: Sequence[Tensor], changes: Sequence[Change] = ()) -> list[Tensor]:
+        """One `change` for each scale, finest first, is made to what its head reads.
+
+        Shape: (B, width, *S / stride) per level -> (B, K, *S / stride) per scale.
+        """
+        x, found = features[-1], []
         for up, block, skip in zip(self.ups, self.blocks, reversed(features[:-1]), strict=True):
             x = block(torch.cat((skip, up(x)), 1))
-        logits: Tensor = self.head(x)
-        return logits
+            found.append(x)
+        heads = [self.head, *self.coarse]
+        read = found[: -len(heads) - 1 : -1]
+        if changes:
+            read = [change(x) for change, x in zip(changes, read, strict=True)]
+        return [head(x) for head, x in zip(heads, read, strict=True)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Up:
+    """The way up: one decoder or several, and on how many of their levels, finest first, there is a head."""
+
+    ways: tuple[str, ...] = ("linear",)  # of each decoder: "linear", "transposed", "nearest"
+    scales: int = 1
+
+
+ONE_UP = Up()
 
 
 class UNet(nn.Module):
     """U-Net of any depth; `strides` says which axes each level halves."""
+
+    image_level = False  # its finest features are learnt, not the image itself
 
     def __init__(
         self,
@@ -100,7 +124,7 @@ class UNet(nn.Module):
         widths: Sequence[int],
         dropout: Sequence[float],
         strides: Sequence[Stride],
-        upsampling: str = "linear",
+        up: Up = ONE_UP,
     ) -> None:
         super().__init__()
         before, classes = channels
@@ -109,19 +133,31 @@ class UNet(nn.Module):
         ins = (before, *widths[:-1])
         self.blocks = nn.ModuleList([Block(ndim, (i, o), p) for i, o, p in zip(ins, widths, dropout, strict=True)])
         self.pools = nn.ModuleList([pool(stride) for stride in strides])
-        self.decoder = Decoder(classes, widths, strides, upsampling)
+        first, *others = (Decoder(classes, widths, strides, way, up.scales) for way in up.ways)
+        self.decoder = first
+        self.others = nn.ModuleList(others)
 
-    def features(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Tensor) -> list[Tensor]:
         """Encoder features, finest first."""
         found = [self.blocks[0](image)]
         for pool, block in zip(self.pools, self.blocks[1:], strict=True):
             found.append(block(pool(found[-1])))
         return found
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Shape: (B, C, *S), each edge a multiple of the product of its strides -> (B, K, *S)."""
-        logits: Tensor = self.decoder(self.features(image))
-        return logits
+    def decode(self, features: Sequence[Tensor], number: int = 0, changes: Sequence[Change] = ()) -> list[Tensor]:
+        """Logits of each scale by the decoder of that number."""
+        found: list[Tensor] = [self.decoder, *self.others][number](features, changes)
+        return found
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Shape: (B, C, *S), each edge a multiple of the product of its strides -> (B, K, *S) and coarser scales."""
+        return self.decode(self.encode(image))
+
+
+def _up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
+    if way == "transposed":
+        return _layers(len(stride))[2](*channels, stride, stride)
+    return InterpolatedUp(channels, stride, way)
 
 
 def _layers(ndim: int) -> tuple[type[nn.Module], type[nn.Module], type[nn.Module]]:

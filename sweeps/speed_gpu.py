@@ -21,14 +21,13 @@ import numpy as np
 import torch  # noqa: TID253
 
 from baselines.cache import Prepared, foreground
-from baselines.config import NetConfig, TrainConfig
+from baselines.config import NetConfig, NetSpec, TrainConfig
 from baselines.device import describe, pick, settings
 from baselines.loop import Loop
 from baselines.memory import out_of_memory
 from baselines.meter import WARMUP, macs
 from baselines.method import Method
 from baselines.model import ModelSpec, compile_networks, make_method
-from baselines.nets import NetSpec
 from baselines.optimizer import make_optimizer
 from baselines.trace import timed
 from converters.dataset import IGNORE

@@ -1,13 +1,13 @@
 """Generalised cross-entropy: a loss that wrong labels pull less."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.losses import generalised_cross_entropy, soft_dice
 from baselines.method import Method
-from baselines.nets import Network
+from baselines.nets import Make
 
 
 class GCE(Method):
@@ -17,7 +17,7 @@ class GCE(Method):
     its default weight is 0.
     """
 
-    def __init__(self, make: Callable[[], Network], q: float = 0.5, dice: float = 0.0) -> None:
+    def __init__(self, make: Make, q: float = 0.5, dice: float = 0.0) -> None:
         super().__init__(make)
         self.q, self.dice = q, dice
 

@@ -1,7 +1,7 @@
 """Mean teacher: consistency with an exponential moving average of oneself."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from baselines.batch import Batch
-from baselines.losses import cross_entropy, mean_squared, soft_dice
+from baselines.losses import mean_squared, supervision
 from baselines.method import Method
-from baselines.nets import Network
+from baselines.nets import Make
 
 
 def ramp_up(progress: float) -> float:
@@ -35,7 +35,7 @@ class MeanTeacher(Method):
 
     def __init__(
         self,
-        make: Callable[[], Network],
+        make: Make,
         weight: float = 0.1,
         decay: float = 0.99,
         noise: float = 0.1,
@@ -55,8 +55,7 @@ class MeanTeacher(Method):
             noise = (torch.randn_like(image) * self.noise).clamp(-2 * self.noise, 2 * self.noise)
             teacher = self.teacher(image + noise)[0].softmax(1)
         return {
-            "ce": 0.5 * cross_entropy(logits, batch.target),
-            "dice": 0.5 * soft_dice(logits, batch.target),
+            **supervision(logits, batch.target),
             "consistency": self.weight * ramp_up(progress) * mean_squared(logits[pool].softmax(1), teacher),
         }
 

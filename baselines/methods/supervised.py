@@ -1,13 +1,13 @@
 """Supervised learning on whatever is annotated: the baseline of every protocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from baselines.batch import Batch
-from baselines.losses import cross_entropy, soft_dice
+from baselines.losses import supervision
 from baselines.method import Method
-from baselines.nets import Network
+from baselines.nets import Make
 
 
 class Supervised(Method):
@@ -17,14 +17,10 @@ class Supervised(Method):
     and `ce=1` it is the plain partial cross-entropy of the scribble literature.
     """
 
-    def __init__(self, make: Callable[[], Network], ce: float = 0.5, dice: float = 0.5) -> None:
+    def __init__(self, make: Make, ce: float = 0.5, dice: float = 0.5) -> None:
         super().__init__(make)
         self.ce, self.dice = ce, dice
 
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Terms `ce` and `dice`."""
-        logits = self.logits(batch.image)
-        return {
-            "ce": self.ce * cross_entropy(logits, batch.target),
-            "dice": self.dice * soft_dice(logits, batch.target),
-        }
+        return supervision(self.logits(batch.image), batch.target, self.ce, self.dice)

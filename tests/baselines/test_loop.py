@@ -14,12 +14,12 @@ from views import weights
 from baselines import method as contract
 from baselines.batch import Batch
 from baselines.cache import prepare
-from baselines.config import AugmentConfig
+from baselines.config import AugmentConfig, NetSpec
 from baselines.device import compiles
 from baselines.log import Log
 from baselines.loop import Loop
 from baselines.model import load_model
-from baselines.nets import NetSpec, make_net
+from baselines.nets import maker
 from baselines.optimizer import make_optimizer
 from baselines.train import Setting, train
 from converters.errors import BenchError, EnvironmentFault
@@ -81,7 +81,7 @@ def loop_over(view, config, parts=1):
         precision=config.precision,
         channels_last=config.channels_last,
     )
-    method = contract.build(contract.find(config.method), lambda: make_net(spec), config.options)
+    method = contract.build(contract.find(config.method), maker(spec), config.options)
     return Loop(method, make_optimizer(method, config, CPU), prepare(view, config), config, 0, CPU, parts)
 
 

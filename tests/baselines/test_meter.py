@@ -15,10 +15,10 @@ from torch import nn
 
 from baselines import clock, host, meter
 from baselines.clock import Clock, merged, percentiles
-from baselines.config import NetConfig
+from baselines.config import NetConfig, NetSpec
 from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
-from baselines.nets import NetSpec, make_net
+from baselines.nets import make_net
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ import torch
 
 from baselines import method as contract
 from baselines.batch import Batch
-from baselines.config import NetConfig
-from baselines.nets import NetSpec, make_net
+from baselines.config import NetConfig, NetSpec
+from baselines.nets import maker
 from converters.dataset import IGNORE
 from converters.errors import BenchError, UsageError
 
@@ -28,7 +28,7 @@ SPEC = NetSpec(
 def make(name, options=None, ndim=2):
     torch.manual_seed(0)
     spec = SPEC if ndim == 2 else NetSpec(**{**as_dict(SPEC), "patch": (8, 16, 16), "spacing": (1.0,) * 3})
-    return contract.build(contract.find(name), lambda: make_net(spec), options or {})
+    return contract.build(contract.find(name), maker(spec), options or {})
 
 
 def as_dict(struct):

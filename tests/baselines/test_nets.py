@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from baselines.config import NetConfig
-from baselines.nets import NetSpec, make_net
+from baselines.config import NetConfig, NetSpec
+from baselines.nets import make_net
 from baselines.unet import pooling
 from converters.errors import BenchError, UsageError
 

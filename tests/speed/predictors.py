@@ -14,11 +14,10 @@ import torch
 from memory import extra_mib
 from torch import Tensor
 
-from baselines.config import NetConfig, TrainConfig
+from baselines.config import NetConfig, NetSpec, TrainConfig
 from baselines.device import fast_bf16
 from baselines.grid import normalise
 from baselines.model import ModelSpec, load_model, make_method, save_model
-from baselines.nets import NetSpec
 from baselines.predict import Setting, predict
 from baselines.windows import Windows, labels_at, pass_of
 from converters.dataset import Dataset

@@ -21,12 +21,11 @@ from torch.utils.data import DataLoader
 
 from baselines.augment import augment
 from baselines.cache import Prepared, foreground
-from baselines.config import NetConfig, TrainConfig
+from baselines.config import NetConfig, NetSpec, TrainConfig
 from baselines.device import fast_bf16
 from baselines.feed import on_host
 from baselines.loop import Loop
 from baselines.model import ModelSpec, make_method
-from baselines.nets import NetSpec
 from baselines.optimizer import make_optimizer
 from baselines.sampler import Sampler
 from converters.dataset import IGNORE
