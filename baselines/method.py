@@ -26,6 +26,8 @@ class Method(nn.Module):
     initialised network each time it is called; further arguments are the method's options with their defaults.
     """
 
+    paper: ClassVar[str] = ""  # authors, venue, year: the table of docs/methods.md is made of these
+    protocols: ClassVar[tuple[str, ...]] = ()  # that it was made for: of "full", "semi", "scribble", "noisy"
     # Shares of a batch drawn from annotated and from unannotated cases; a share with no cases goes to the other.
     composition: ClassVar[Mapping[str, int]] = {"labelled": 1}
     # Trainings that follow on each other, each on its own labels.
