@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from baselines import methods
 from baselines.batch import Batch
 from baselines.nets import Make
-from baselines.stages import LabelMap, Seen, Stage
+from baselines.stages import Drawn, Seen, Stage
 from converters.errors import BenchError, UsageError, unknown_name
 
 
@@ -62,10 +62,11 @@ class Method(nn.Module):
         """A stage begins, with the weights of the one before: copy a teacher, say."""
         self.stage = stage
 
-    def relabel(self, cases: Sequence[Seen]) -> Iterator[LabelMap]:
+    def relabel(self, cases: Sequence[Seen]) -> Iterator[Drawn]:
         """The label maps, one for each case in turn, that the stage to come is trained on.
 
-        Asked for where the stage says so; `cases` are read anew each time they are gone through.
+        Asked for where the stage says so, before it is entered; `cases` are read anew each time they are gone through.
+        A pair of a label map and a state hands that state back as `Seen.previous` at the next relabelling.
         """
         raise NotImplementedError
 

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z) RAS+, 255 where nobody annotated
+State = npt.NDArray[np.float16]  # what a method wants back of a case at its next relabelling; any shape
+Drawn = LabelMap | tuple[LabelMap, State]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Seen:
     """A training case whose label is to be drawn anew, on its own grid.
 
     Shape: label (X, Y, Z) RAS+; image (C, X, Y, Z) float32, intensities as stored; probabilities (K, X, Y, Z) float32
-    by the stage before, None where the stage asks for none.
+    by the stage before, None where the stage asks for none; previous: the state that the last relabelling left with
+    this case's label map, None where there was none.
     """
 
     case: str
@@ -34,3 +37,4 @@ class Seen:
     spacing: tuple[float, float, float]
     slice_axis: int
     rng: np.random.Generator
+    previous: State | None = None
