@@ -19,12 +19,13 @@ _FOLDER = Path(__file__).parent / "recipes"
 class Recipe(Settings):
     """Everything that decides a number."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"predict"})
+    later: ClassVar[frozenset[str]] = frozenset({"predict", "unlabelled"})
 
     dataset: str
     split: str = "default"
     protocol: str = "full"
     annotator: str = ""  # who drew the visible labels; "" is the protocol's own choice
+    unlabelled: str = ""  # another dataset, all of whose cases join without labels
     draw: int | str = 0  # which subjects are labelled; a str names a published list
     seed: int = 0
     fold: int = 0  # k > 0 takes the split "<split>-fold<k>"
