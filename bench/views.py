@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench import disclosure, splits
+from bench import splits
 from bench.annotators import ANNOTATORS, Given, LabelMap
 from bench.protocols import Protocol
+from converters import disclosure
 from converters.dataset import IGNORE, Annotation, Case, Dataset, Split
 from converters.describe import annotation
 from converters.description import AnnotationSet, Parent
@@ -52,7 +53,7 @@ def view(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, ou
     plan = _plan(dataset, split, protocol, draw)
     parent = Parent(name=dataset.name, content_sha256=dataset.file.bench.content_sha256, protocol=_facts(plan))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        return _there(out, parent)
+        return disclosure.there(out, parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -208,20 +209,3 @@ def _drawn(plan: _Plan, case: Case, material: Annotation) -> LabelMap:
 def _read(dataset: Dataset, label: Annotation | None) -> LabelMap:
     assert label is not None
     return voxels(dataset, label).array.astype(np.uint8, copy=False)
-
-
-def _there(out: Path, parent: Parent) -> Dataset:
-    """The view that lies in `out`, if it is the one asked for and whole."""
-    mend = "give another folder, or remove this one"
-    if not (out / "dataset.json").is_file():
-        raise BenchError("the folder holds something else than a view", where=out, mend=mend)
-    seen = Dataset.load(out)
-    if seen.file.bench.parent != parent:
-        raise BenchError("the folder holds another dataset or view", where=out, mend=mend)
-    images = [seen.path(image.file) for case in seen.cases for image in case.images.values()]
-    if seen.content_sha256() != seen.file.bench.content_sha256 or not all(image.is_file() for image in images):
-        raise BenchError("the view that lies here is not whole, or its dataset has moved", where=out, mend=mend)
-    for case in seen.cases:
-        if case.label is not None:
-            _read(seen, case.label)
-    return seen

@@ -7,6 +7,8 @@ import msgspec
 
 from converters.dataset import Annotation, Case, Dataset, ImageFile
 from converters.description import Card, DatasetFile, Parent
+from converters.errors import BenchError
+from converters.export import voxels
 
 
 def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case:
@@ -54,6 +56,27 @@ def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, conte
             parent=parent,
         ),
     )
+
+
+def there(out: Path, parent: Parent) -> Dataset:
+    """The view that lies in `out`.
+
+    Raises:
+        BenchError: something else lies there, or not the whole of it.
+    """
+    mend = "give another folder, or remove this one"
+    if not (out / "dataset.json").is_file():
+        raise BenchError("the folder holds something else than a view", where=out, mend=mend)
+    seen = Dataset.load(out)
+    if seen.file.bench.parent != parent:
+        raise BenchError("the folder holds another dataset or view", where=out, mend=mend)
+    images = [seen.path(image.file) for case in seen.cases for image in case.images.values()]
+    if seen.content_sha256() != seen.file.bench.content_sha256 or not all(image.is_file() for image in images):
+        raise BenchError("the view that lies here is not whole, or its dataset has moved", where=out, mend=mend)
+    for case in seen.cases:
+        if case.label is not None:
+            voxels(seen, case.label)
+    return seen
 
 
 def _stands_in(case: Case, folder: str) -> bool:
