@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from baselines.config import NetSpec
-from baselines.unet import Change, UNet, Up, pooling
+from baselines.unet import Change, Form, UNet, pooling
 from converters.errors import BenchError, EnvironmentFault, unknown_name
 
 
@@ -119,7 +119,8 @@ def _unet(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     if parts.scales >= len(config.widths):
         raise BenchError(f"a U-Net of {len(config.widths)} levels has no {parts.scales} to put heads on")
     ways = (config.upsampling,) * parts.decoders if isinstance(parts.decoders, int) else parts.decoders
-    body = UNet((spec.in_channels, spec.classes), config.widths, config.dropout, strides, Up(ways, parts.scales))
+    form = Form(ways, parts.scales, config.norm)
+    body = UNet((spec.in_channels, spec.classes), config.widths, config.dropout, strides, form)
     return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
 
 
@@ -133,6 +134,11 @@ def _smp(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     if len(spec.patch) != 2:
         raise BenchError(
             f"{config.arch} of smp is 2D", mend="give train.patch two edges, or take train.net.arch = 'unet'"
+        )
+    if config.norm != "batch":
+        raise BenchError(
+            f"{config.arch} of smp has no {config.norm} norm: its encoders keep the norm they have",
+            mend="leave train.net.norm at 'batch', or take train.net.arch = 'unet'",
         )
     _check_encoder(config.encoder)
     return Smp(lambda: _model(spec), spec.classes, parts), (32, 32)

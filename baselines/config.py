@@ -35,12 +35,15 @@ def _json(value: object) -> object:
 class NetConfig(Settings):
     """An encoder-decoder."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"norm"})
+
     arch: str = "unet"  # "unet": our own, 2D and 3D; else any architecture of segmentation-models-pytorch
     encoder: str = "resnet34"  # smp only; "tu-<name>" takes any timm encoder
     encoder_weights: str | None = None  # "imagenet" needs the network once
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)  # unet only: channels per level
     dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)  # unet only: per encoder level
     upsampling: Literal["linear", "transposed"] = "linear"  # unet only: how the decoder goes up
+    norm: Literal["batch", "group"] = "batch"  # unet only; "group": 8 groups, each sample for itself
 
 
 class NetSpec(Settings):

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
 Stride = tuple[int, ...]
+GROUPS = 8  # of group norm, or the largest divisor of the channels below
 
 
 def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tuple[Stride, ...]:
@@ -34,16 +35,16 @@ def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tupl
 class Block(nn.Sequential):
     """Convolution, norm, LeakyReLU, dropout, convolution, norm, LeakyReLU."""
 
-    def __init__(self, ndim: int, channels: tuple[int, int], dropout: float) -> None:
-        conv, norm, _ = _layers(ndim)
+    def __init__(self, ndim: int, channels: tuple[int, int], dropout: float, norm: str = "batch") -> None:
+        conv = _layers(ndim)[0]
         before, after = channels
         super().__init__(
             conv(before, after, 3, padding=1),
-            norm(after),
+            _norm(ndim, after, norm),
             nn.LeakyReLU(inplace=True),
             nn.Dropout(dropout),
             conv(after, after, 3, padding=1),
-            norm(after),
+            _norm(ndim, after, norm),
             nn.LeakyReLU(inplace=True),
         )
 
@@ -71,20 +72,30 @@ class InterpolatedUp(nn.Module):
 Change = Callable[[Tensor], Tensor]
 
 
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What a U-Net has beyond its levels."""
+
+    ways: tuple[str, ...] = ("linear",)  # how each decoder goes up: "linear", "transposed", "nearest"
+    scales: int = 1  # on how many levels of a decoder, finest first, there is a head
+    norm: str = "batch"  # or "group"
+
+
+PLAIN = Form()
+
+
 class Decoder(nn.Module):
     """Features of every level, finest first, to logits of each scale, finest first."""
 
-    def __init__(
-        self, classes: int, widths: Sequence[int], strides: Sequence[Stride], upsampling: str, scales: int = 1
-    ) -> None:
+    def __init__(self, classes: int, widths: Sequence[int], strides: Sequence[Stride], way: str, form: Form) -> None:
         super().__init__()
         ndim = len(strides[0])
         conv = _layers(ndim)[0]
         deep = list(zip(widths[:0:-1], widths[-2::-1], reversed(strides), strict=True))
-        self.ups = nn.ModuleList([_up((below, here), stride, upsampling) for below, here, stride in deep])
-        self.blocks = nn.ModuleList([Block(ndim, (2 * here, here), 0.0) for _, here, _ in deep])
+        self.ups = nn.ModuleList([_up((below, here), stride, way) for below, here, stride in deep])
+        self.blocks = nn.ModuleList([Block(ndim, (2 * here, here), 0.0, form.norm) for _, here, _ in deep])
         self.head = conv(widths[0], classes, 3, padding=1)
-        self.coarse = nn.ModuleList([conv(width, classes, 3, padding=1) for width in widths[1:scales]])
+        self.coarse = nn.ModuleList([conv(width, classes, 3, padding=1) for width in widths[1 : form.scales]])
 
     def forward(self, features: Sequence[Tensor], changes: Sequence[Change] = ()) -> list[Tensor]:
         """One `change` for each scale, finest first, is made to what its head reads.
@@ -102,17 +113,6 @@ class Decoder(nn.Module):
         return [head(x) for head, x in zip(heads, read, strict=True)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Up:
-    """The way up: one decoder or several, and on how many of their levels, finest first, there is a head."""
-
-    ways: tuple[str, ...] = ("linear",)  # of each decoder: "linear", "transposed", "nearest"
-    scales: int = 1
-
-
-ONE_UP = Up()
-
-
 class UNet(nn.Module):
     """U-Net of any depth; `strides` says which axes each level halves."""
 
@@ -124,16 +124,17 @@ class UNet(nn.Module):
         widths: Sequence[int],
         dropout: Sequence[float],
         strides: Sequence[Stride],
-        up: Up = ONE_UP,
+        form: Form = PLAIN,
     ) -> None:
         super().__init__()
         before, classes = channels
         ndim = len(strides[0])
         pool = nn.MaxPool2d if ndim == 2 else nn.MaxPool3d
         ins = (before, *widths[:-1])
-        self.blocks = nn.ModuleList([Block(ndim, (i, o), p) for i, o, p in zip(ins, widths, dropout, strict=True)])
+        levels = zip(ins, widths, dropout, strict=True)
+        self.blocks = nn.ModuleList([Block(ndim, (i, o), p, form.norm) for i, o, p in levels])
         self.pools = nn.ModuleList([pool(stride) for stride in strides])
-        first, *others = (Decoder(classes, widths, strides, way, up.scales) for way in up.ways)
+        first, *others = (Decoder(classes, widths, strides, way, form) for way in form.ways)
         self.decoder = first
         self.others = nn.ModuleList(others)
 
@@ -156,11 +157,15 @@ class UNet(nn.Module):
 
 def _up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
     if way == "transposed":
-        return _layers(len(stride))[2](*channels, stride, stride)
+        return _layers(len(stride))[1](*channels, stride, stride)
     return InterpolatedUp(channels, stride, way)
 
 
-def _layers(ndim: int) -> tuple[type[nn.Module], type[nn.Module], type[nn.Module]]:
-    if ndim == 2:
-        return nn.Conv2d, nn.BatchNorm2d, nn.ConvTranspose2d
-    return nn.Conv3d, nn.BatchNorm3d, nn.ConvTranspose3d
+def _norm(ndim: int, channels: int, kind: str) -> nn.Module:
+    if kind == "group":
+        return nn.GroupNorm(max(n for n in range(1, GROUPS + 1) if channels % n == 0), channels)
+    return nn.BatchNorm2d(channels) if ndim == 2 else nn.BatchNorm3d(channels)
+
+
+def _layers(ndim: int) -> tuple[type[nn.Module], type[nn.Module]]:
+    return (nn.Conv2d, nn.ConvTranspose2d) if ndim == 2 else (nn.Conv3d, nn.ConvTranspose3d)

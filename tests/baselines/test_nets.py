@@ -46,6 +46,24 @@ def test_logits_are_float32_under_bf16_and_differ_from_fp32_by_rounding_only():
     torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (8, 16, 16)])
+def test_under_group_norm_each_sample_is_for_itself_in_training(size):
+    torch.manual_seed(0)
+    net = make_net(spec(NetConfig(widths=(4, 12, 16), dropout=(0.0,) * 3, norm="group"), patch=size))
+    groups = [m.num_groups for m in net.modules() if isinstance(m, torch.nn.GroupNorm)]
+    assert groups == [4, 4, 6, 6, 8, 8, 6, 6, 4, 4]
+    assert not list(net.buffers())
+    image = torch.randn(3, 1, *size)
+    torch.testing.assert_close(net(image)[0][1:], net(image[1:])[0])
+    batch = make_net(spec(NetConfig(widths=(4, 12, 16), dropout=(0.0,) * 3), patch=size))
+    assert batch(image)[0][1:].sub(batch(image[1:])[0]).abs().max() > 1e-3
+
+
+def test_smp_refuses_group_norm():
+    with pytest.raises(BenchError, match="has no group norm"):
+        make_net(spec(NetConfig(arch="fpn", encoder="resnet18", norm="group"), patch=(64, 64)))
+
+
 def test_an_axis_is_halved_only_once_it_is_nearly_as_fine_as_the_others():
     assert pooling((10, 128, 128), (8.0, 1.5, 1.5), 5) == ((1, 2, 2), (1, 2, 2), (2, 2, 2), (1, 2, 2))
     assert pooling((64, 64), (1.0, 1.0), 3) == ((2, 2), (2, 2))
