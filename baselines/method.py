@@ -34,6 +34,8 @@ class Method(nn.Module):
     stages: ClassVar[tuple[Stage, ...]] = (Stage("train"),)
     # Options with which it is `supervised`, bit for bit, on the annotated samples; None: it has another limit.
     reduces: ClassVar[Mapping[str, float] | None] = None
+    # The options of that `supervised`, where they are not its defaults.
+    limit: ClassVar[Mapping[str, float]] = {}
     # Why its losses are not those of one process when several share a batch, or "".
     one_rank: ClassVar[str] = ""
 
