@@ -74,6 +74,10 @@ class Batch:
             return slice(found[0], found[-1] + 1) if found else slice(0)
         return sent(torch.tensor(found), self.image.device)
 
+    def pool(self) -> Rows:
+        """What picks the samples that learn without labels: those with no annotation, or all where each has some."""
+        return self.rows(annotated=all(self.annotated))
+
     def part(self, number: int, parts: int) -> "Batch":
         """Every `parts`-th sample from `number` on, as views: the mix of the batch where each share divides."""
         return Batch(*(getattr(self, field.name)[number::parts] for field in dataclasses.fields(self)))

@@ -1,8 +1,11 @@
 """Losses: functions of (logits, target), float32, over annotated voxels only (target 255 = not annotated).
 
-Shape, throughout: logits (B, K, *S); target (B, *S) int64. With nothing annotated every loss is 0 with a gradient.
+Shape, throughout: logits and p, their softmax, (B, K, *S); target (B, *S) int64; weight (B, *S), of a voxel. With
+nothing annotated, or no weight anywhere, every loss is 0 with a gradient.
 Cross-entropy is written out because torch's NLL loss on label maps has no deterministic CUDA gradient.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -19,30 +22,40 @@ def supervision(logits: Tensor, target: Tensor, ce: float = 0.5, dice: float = 0
     }
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over annotated voxels of -log p(target)."""
-    return _cross_entropy(logits, *classes_one_hot(target, logits.shape[1]))
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over annotated voxels of -log p(target), weighted where there are weights: sum w (-log p) / sum w."""
+    one_hot, annotated = classes_one_hot(target, logits.shape[1])
+    if weight is not None:
+        one_hot, annotated = one_hot * weight.unsqueeze(1), annotated * weight.unsqueeze(1)
+    return _cross_entropy(logits, one_hot, annotated)
 
 
 def _cross_entropy(logits: Tensor, one_hot: Tensor, annotated: Tensor) -> Tensor:
     return -(one_hot * logits.log_softmax(1)).sum() / annotated.sum().clamp(min=1)
 
 
-def soft_dice(logits: Tensor, target: Tensor) -> Tensor:
+def voxel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-log p(target) of each voxel, 0 where nobody annotated. Shape: (B, *S)."""
+    return -(classes_one_hot(target, logits.shape[1])[0] * logits.log_softmax(1)).sum(1)
+
+
+def soft_dice(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - soft Dice, mean over all classes including background, sums over the batch.
 
-    1 - (2 sum p g + e) / (sum p^2 + sum g^2 + e), e = 1e-5 (V-Net's squared form; as in SSL4MIS). A class that is
-    nowhere in the batch counts: it is 0 only where nothing of it is predicted.
+    1 - (2 sum p g + e) / (sum p^2 + sum g^2 + e), e = 1e-5 (V-Net's squared form; as in SSL4MIS), each summand times
+    the weight of its voxel where there are weights. A class that is nowhere in the batch counts: it is 0 only where
+    nothing of it is predicted.
     Milletari et al., 3DV 2016.
     """
-    return _soft_dice(logits, *classes_one_hot(target, logits.shape[1]))
+    return _soft_dice(logits, *classes_one_hot(target, logits.shape[1]), weight)
 
 
-def _soft_dice(logits: Tensor, one_hot: Tensor, annotated: Tensor) -> Tensor:
+def _soft_dice(logits: Tensor, one_hot: Tensor, annotated: Tensor, weight: Tensor | None = None) -> Tensor:
     p = logits.softmax(1) * annotated
+    weighted = (p, one_hot) if weight is None else (p * weight.unsqueeze(1), one_hot * weight.unsqueeze(1))
     axes = (0, *range(2, p.ndim))
-    overlap = (p * one_hot).sum(axes)
-    size = (p * p).sum(axes) + (one_hot * one_hot).sum(axes)
+    overlap = (weighted[0] * one_hot).sum(axes)
+    size = (weighted[0] * p).sum(axes) + (weighted[1] * one_hot).sum(axes)
     return (1 - (2 * overlap + 1e-5) / (size + 1e-5)).mean()
 
 
@@ -61,3 +74,28 @@ def generalised_cross_entropy(logits: Tensor, target: Tensor, q: float) -> Tenso
 def mean_squared(p: Tensor, q: Tensor) -> Tensor:
     """Mean over voxels and classes of (p - q)^2: the consistency of two softmax maps."""
     return torch.square(p - q).mean()
+
+
+def entropy(p: Tensor) -> Tensor:
+    """-sum_c p log(p + 1e-6) / log K of each voxel, between 0 and 1. Shape: (B, *S).
+
+    Grandvalet and Bengio, NeurIPS 2004, in the form of ADVENT (Vu et al., CVPR 2019).
+    """
+    return -(p * torch.log(p + 1e-6)).sum(1) / math.log(p.shape[1])
+
+
+def divergence(p: Tensor, logits: Tensor) -> Tensor:
+    """KL(p || softmax(logits)) over the classes, of each voxel. Shape: (B, *S)."""
+    # The clamp keeps what is 0 in float32 out of the logarithm: 0 times minus infinity is no number.
+    return (p * (torch.log(p.clamp(min=1e-8)) - logits.log_softmax(1))).sum(1)
+
+
+def symmetric_divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """(KL(p || q) + KL(q || p)) / 2 of each voxel, for two networks' logits. Shape: (B, *S)."""
+    difference = logits.log_softmax(1) - others.log_softmax(1)
+    return 0.5 * ((logits.softmax(1) - others.softmax(1)) * difference).sum(1)
+
+
+def sharpen(p: Tensor, temperature: float) -> Tensor:
+    """p^(1/T) / sum_c p^(1/T): the more certain the lower T is. Shape: that of p."""
+    return torch.softmax(torch.log(p.clamp(min=1e-8)) / temperature, 1)

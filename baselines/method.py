@@ -5,11 +5,12 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from baselines import methods
@@ -59,6 +60,27 @@ class Method(nn.Module):
         """What is predicted from. Shape: (B, C, *S) -> (B, K, *S)."""
         logits: Tensor = self.net(image)[0]
         return logits
+
+    def both(
+        self, batch: Batch, pool: Tensor | None = None, forward: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(logits, target) to be supervised, and the logits of the pool: in one pass, or in two where `apart`.
+
+        In one pass, unannotated images may stand among the supervised ones: their target is 255 all over.
+        `pool`: images to take in place of those of `batch.pool()`, such as mixtures, any number of them.
+        `forward`: images -> what is wanted of them, first axis the images; `self.logits` if not given.
+        """
+        forward = forward or self.logits
+        own, annotated = batch.pool(), batch.rows(annotated=True)
+        if pool is None and (all(batch.annotated) or not (self.apart and any(batch.annotated))):
+            out = forward(batch.image)
+            return out, batch.target, out if all(batch.annotated) else out[own]
+        others = batch.image[own] if pool is None else pool
+        images, target = batch.image[annotated], batch.target[annotated]
+        if self.apart and any(batch.annotated):
+            return forward(images), target, forward(others)
+        out = forward(torch.cat((images, others)))
+        return out[: len(images)], target, out[len(images) :]
 
     def enter(self, stage: Stage) -> None:
         """A stage begins, with the weights of the one before: copy a teacher, say."""

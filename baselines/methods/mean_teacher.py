@@ -1,22 +1,18 @@
 """Mean teacher: consistency with an exponential moving average of oneself."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from baselines.batch import Batch
 from baselines.losses import mean_squared, supervision
 from baselines.method import Method
 from baselines.nets import Make
-
-
-def ramp_up(progress: float) -> float:
-    """Sigmoid ramp exp(-5 (1 - t)^2), from 0.0067 at t = 0 to 1 at t = 1 (Laine and Aila, ICLR 2017)."""
-    return math.exp(-5 * (1 - min(max(progress, 0.0), 1.0)) ** 2)
+from baselines.perturb import teacher_noise
+from baselines.ramps import ramp_up
+from baselines.teacher import Teacher
 
 
 class MeanTeacher(Method):
@@ -31,7 +27,10 @@ class MeanTeacher(Method):
     consistency is taken over all images.
     """
 
+    paper: ClassVar[str] = "Tarvainen and Valpola, NeurIPS 2017"
+    protocols: ClassVar[tuple[str, ...]] = ("semi",)
     composition: ClassVar[Mapping[str, int]] = {"labelled": 1, "unlabelled": 1}
+    reduces: ClassVar[Mapping[str, float] | None] = {"weight": 0.0}
 
     def __init__(
         self,
@@ -42,33 +41,19 @@ class MeanTeacher(Method):
     ) -> None:
         super().__init__(make)
         self.weight, self.decay, self.noise = weight, decay, noise
-        self.teacher = make()
-        self.teacher.load_state_dict(self.net.state_dict())
-        self.teacher.requires_grad_(False)
+        self.teacher = Teacher(self.net, make())
 
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Terms `ce`, `dice`, `consistency`."""
-        logits = self.logits(batch.image)
-        pool = batch.rows(annotated=all(batch.annotated))
-        image = batch.image[pool]
+        logits, target, student = self.both(batch)
+        image = batch.image[batch.pool()]
         with torch.no_grad():
-            noise = (torch.randn_like(image) * self.noise).clamp(-2 * self.noise, 2 * self.noise)
-            teacher = self.teacher(image + noise)[0].softmax(1)
+            teacher = self.teacher(image + teacher_noise(image, self.noise))[0].softmax(1)
         return {
-            **supervision(logits, batch.target),
-            "consistency": self.weight * ramp_up(progress) * mean_squared(logits[pool].softmax(1), teacher),
+            **supervision(logits, target),
+            "consistency": self.weight * ramp_up(progress) * mean_squared(student.softmax(1), teacher),
         }
 
-    @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher: every float parameter and buffer by the decay, counters copied."""
-        decay = min(1 - 1 / (step + 1), self.decay)
-        student = self.net.state_dict()
-        pairs = [(value, student[name]) for name, value in self.teacher.state_dict().items()]
-        averaged = [(value, new) for value, new in pairs if value.is_floating_point()]
-        # All at once: on a GPU that is one kernel and not one for each tensor.
-        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        move([value for value, _ in averaged], [new for _, new in averaged], None)
-        for value, new in pairs:
-            if not value.is_floating_point():
-                value.copy_(new)
+        """Move the teacher."""
+        self.teacher.move(step, self.decay)

@@ -1,0 +1,42 @@
+"""Teacher: the exponential moving average of a network."""
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from baselines.nets import Network
+
+
+class Teacher(Network):
+    """A network that follows a student and learns no gradient. Its weights are named as the student's are.
+
+    Averages float buffers, the norm's statistics, as well as parameters; counters are copied. Most public codes average
+    parameters only, so that the statistics drift. Tarvainen and Valpola, NeurIPS 2017.
+    """
+
+    def __init__(self, student: Network, fresh: Network) -> None:
+        """`fresh`, a network of the student's kind, becomes the teacher, with the weights of the student.
+
+        It is no deep copy: what a body keeps of itself, a hook or a compiled half, would go on meaning the student's.
+        """
+        super().__init__(fresh.body, fresh.multiple, fresh.precision, fresh.memory_format != torch.preserve_format)
+        self.load_state_dict(student.state_dict())
+        self.requires_grad_(False)
+        # Where each pair of tensors is kept, found once, and no tensors: a move to a device puts new ones there.
+        self._pairs = []
+        found = {id(tensor): path for path, tensor in self.state_dict(keep_vars=True).items()}  # a shared one once
+        for path in found.values():
+            owner, _, name = path.rpartition(".")
+            self._pairs.append((self.get_submodule(owner), student.get_submodule(owner), name))
+
+    @torch.no_grad()
+    def move(self, step: int, decay: float) -> None:
+        """After a step: a <- d a + (1 - d) student, d = min(1 - 1 / (step + 1), decay). At step 0 it is the student."""
+        pairs: list[tuple[Tensor, Tensor]] = [(getattr(old, at), getattr(new, at)) for old, new, at in self._pairs]
+        averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        # All at once: on a GPU that is one kernel and not one for each tensor.
+        average = get_ema_multi_avg_fn(min(1 - 1 / (step + 1), decay))  # type: ignore[no-untyped-call]
+        average([old for old, _ in averaged], [new for _, new in averaged], None)
+        for old, new in pairs:
+            if not old.is_floating_point():
+                old.copy_(new)
