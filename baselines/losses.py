@@ -6,6 +6,7 @@ Cross-entropy is written out because torch's NLL loss on label maps has no deter
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +21,15 @@ def supervision(logits: Tensor, target: Tensor, ce: float = 0.5, dice: float = 0
         "ce": ce * _cross_entropy(logits, one_hot, annotated),
         "dice": dice * _soft_dice(logits, one_hot, annotated),
     }
+
+
+def supervision_of(heads: Tensor, target: Tensor, weights: Sequence[float]) -> dict[str, Tensor]:
+    """Terms `ce` and `dice` of several outputs for one target, each output weighted. Shape: heads (B, n, K, *S)."""
+    one_hot, annotated = classes_one_hot(target, heads.shape[2])
+    each = list(zip(weights, heads.unbind(1), strict=True))
+    ce = [0.5 * weight * _cross_entropy(logits, one_hot, annotated) for weight, logits in each]
+    dice = [0.5 * weight * _soft_dice(logits, one_hot, annotated) for weight, logits in each]
+    return {"ce": torch.stack(ce).sum(), "dice": torch.stack(dice).sum()}
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
