@@ -101,8 +101,8 @@ class Turn:
     @classmethod
     def drawn(cls, *, flip: bool = False) -> "Turn":
         """0 to 3 quarters, each alike; where asked for, a flip with probability 0.5. Drawn on the CPU."""
-        quarters = int(torch.randint(4, ()))
-        return cls(quarters, bool(torch.rand(()) < 0.5) if flip else False)
+        quarters = torch.randint(4, (1,)).tolist()[0]
+        return cls(quarters, torch.rand(1).tolist()[0] < 0.5 if flip else False)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Turned. Shape: (..., H, W) -> (..., H, W) or (..., W, H)."""
