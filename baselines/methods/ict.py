@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Beta
+from torch.distributions import Gamma
 
 from baselines.batch import Batch
 from baselines.losses import mean_squared, supervision
@@ -13,7 +13,6 @@ from baselines.method import Method
 from baselines.nets import Make
 from baselines.ramps import ramp_up
 from baselines.teacher import Teacher
-from baselines.transfer import sent
 
 
 class InterpolationConsistency(Method):
@@ -43,9 +42,10 @@ class InterpolationConsistency(Method):
         """Terms `ce`, `dice`, `consistency`."""
         image = batch.image[batch.pool()]
         half = (len(image) + 1) // 2
-        # Drawn on the host: the same mixtures on every device.
-        share = Beta(self.alpha, self.alpha, validate_args=False).sample((half, *[1] * (image.ndim - 1)))
-        share = sent(share, image.device)
+        # Beta(a, a) of two gammas, without the check that would read the values.
+        alpha = torch.full((2, half, *[1] * (image.ndim - 1)), self.alpha, device=image.device)
+        one, other = Gamma(alpha, torch.ones_like(alpha), validate_args=False).sample()
+        share = one / (one + other)
 
         def mixed(x: Tensor) -> Tensor:
             return torch.lerp(x[:half], x[len(x) - half :], share)
