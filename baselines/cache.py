@@ -101,7 +101,7 @@ def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> lis
             image=images[case.id],
             target=targets[case.id],
             foreground=inside[case.id],
-            trusted=case.label is not None and case.label.kind != "noisy",
+            trusted=case.label is not None and case.label.kind not in ("noisy", "pseudo"),
             extent=extents[case.id],
             structures=tuple(by_class[f"{case.id}/{code}"] for code in codes if len(by_class[f"{case.id}/{code}"])),
         )

@@ -75,7 +75,7 @@ class AugmentConfig(Settings):
 class TrainConfig(Settings):
     """Everything that decides a training run, given a view and a seed."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"foreground_by", "accumulate", "compile"})
+    later: ClassVar[frozenset[str]] = frozenset({"foreground_by", "accumulate", "compile", "snapshots"})
 
     method: str = "supervised"
     # Keyword arguments of the method.
@@ -106,6 +106,7 @@ class TrainConfig(Settings):
     deterministic: bool = False
     threads: int = 0  # 0: all cores
     checkpoint_every: int = 250
+    snapshots: int = 0  # models kept along the way, evenly spread and the last one among them: what a selection is from
 
     def __post_init__(self) -> None:
         """Refuse what no run could do, naming the key."""
@@ -121,6 +122,8 @@ class TrainConfig(Settings):
             wrong.append("train.net.widths and train.net.dropout must have one entry per level each")
         if self.accumulate != "auto" and (self.accumulate < 1 or self.batch % self.accumulate):
             wrong.append(f"train.accumulate = {self.accumulate} must be 'auto' or divide train.batch = {self.batch}")
+        if not 0 <= self.snapshots <= self.steps:
+            wrong.append(f"train.snapshots = {self.snapshots} must lie between 0 and train.steps = {self.steps}")
         if self.window is not None and self.window[0] >= self.window[1]:
             wrong.append(f"train.window = {list(self.window)} must rise")
         if wrong:

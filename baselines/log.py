@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from converters.errors import BenchError
+from converters.files import write_bytes
 
 LOG_EVERY = 10
 
@@ -122,3 +123,14 @@ def _cut(path: Path, start: int) -> None:
             if msgspec.json.decode(line)["step"] < start and line.endswith(b"\n"):
                 kept.append(line)
     path.write_bytes(b"".join(kept))
+
+
+def join(logs: Sequence[Path], steps: Sequence[int], out: Path) -> None:
+    """The logs of stages, which took so many steps each, as one that counts on."""
+    lines, before = [], 0
+    for log, count in zip(logs, steps, strict=True):
+        for line in log.read_bytes().splitlines():
+            found = msgspec.json.decode(line)
+            lines.append(msgspec.json.encode({**found, "step": found["step"] + before}) + b"\n")
+        before += count
+    write_bytes(out, b"".join(lines))

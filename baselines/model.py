@@ -46,13 +46,23 @@ def load_model(folder: Path, device: torch.device, plugin: Path | None = None) -
     # The weights come from the file: fetching the pre-trained encoder again would be work for nothing.
     fresh = msgspec.structs.replace(spec.net, config=msgspec.structs.replace(spec.net.config, encoder_weights=None))
     method = make_method(msgspec.structs.replace(spec, net=fresh), plugin)
+    load_weights(method, folder)
+    method.stage = method.stages[-1]
+    return method.to(device).eval(), spec
+
+
+def load_weights(method: Method, folder: Path) -> None:
+    """Put the weights of a saved model into a method, in place.
+
+    Raises:
+        BenchError: they are absent, damaged or another model's.
+    """
     try:
         method.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise BenchError(
             f"the weights do not fit: {error}", where=folder / "model.safetensors", mend="train again"
         ) from error
-    return method.to(device).eval(), spec
 
 
 def compile_networks(method: Method, config: TrainConfig, device: torch.device) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -107,19 +107,41 @@ def predict_case(windows: Windows, image: Tensor, case: Case, meter: Meter) -> n
 
     Shape: image (C, D, H, W) on the network's grid, on the device -> (X, Y, Z) uint8.
     """
+    found = []
+    for logits, size in _slabs(windows, image, case, meter):
+        with meter.stage("postprocess"):
+            found.append(labels_at(logits, size).cpu())
+    with meter.stage("postprocess"):
+        return np.asarray(to_case(torch.cat(found).numpy(), case.geometry), np.uint8)
+
+
+def case_probabilities(windows: Windows, image: Tensor, case: Case, meter: Meter) -> npt.NDArray[np.float32]:
+    """Softmax of one case on its own grid; the largest of a voxel is that of `predict_case`.
+
+    Shape: image (C, D, H, W) on the network's grid, on the device -> (K, X, Y, Z) float32, RAS+.
+    """
+    found = []
+    for logits, size in _slabs(windows, image, case, meter):
+        with meter.stage("postprocess"):
+            found.append(resample(logits, size).softmax(0).cpu())
+    with meter.stage("postprocess"):
+        soft = torch.cat(found, 1).numpy()
+        return np.stack([np.asarray(to_case(values, case.geometry), np.float32) for values in soft])
+
+
+def _slabs(windows: Windows, image: Tensor, case: Case, meter: Meter) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    """Logits of slabs of whole slices, in order, each with its size on the case's own grid.
+
+    A 2D network keeps every slice; a 3D one gives them all at once.
+    """
     depth, *plane = (case.geometry.shape[axis] for axis in network_axes(case.geometry))
-    slabs, found = windows.logits(image), []
+    slabs = windows.logits(image)
     while True:
         with meter.stage("forward", synchronise=True):
             logits = next(slabs, None)
         if logits is None:
-            break
-        with meter.stage("postprocess"):
-            # A 2D network keeps every slice; a 3D one gives them all at once.
-            size = (logits.shape[1] if windows.flat else depth, *plane)
-            found.append(labels_at(logits, size).cpu())
-    with meter.stage("postprocess"):
-        return np.asarray(to_case(torch.cat(found).numpy(), case.geometry), np.uint8)
+            return
+        yield logits, (logits.shape[1] if windows.flat else depth, *plane)
 
 
 def write_case(out: Path, case: Case, labels: npt.NDArray[np.uint8], meter: Meter) -> None:

@@ -1,23 +1,27 @@
-"""View + TrainConfig + seed -> model: the one loop, for every method, in 2D and 3D."""
+"""View + TrainConfig + seed -> model: the one loop, for every method, in 2D and 3D, once for each stage."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import torch
 
-from baselines.cache import counts, prepare
-from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
+from baselines.cache import Prepared, counts, prepare
 from baselines.config import NetSpec, TrainConfig, plain
 from baselines.device import describe, settings
 from baselines.grid import typical_spacing
-from baselines.loop import Loop
+from baselines.leg import Leg, Ran, fresh, run_leg
+from baselines.log import join
 from baselines.meter import Meter, More, Tally, cost, macs
-from baselines.model import ModelSpec, compile_networks, make_method, save_model
-from baselines.optimizer import make_optimizer
+from baselines.method import Method, find
+from baselines.model import ModelSpec, load_weights, save_model
+from baselines.relabel import Drawing, relabelled
+from baselines.stages import Stage, alone, steps_of
 from converters.dataset import Dataset
 from converters.errors import BenchError
-from converters.files import digest
+from converters.files import digest, read_json, sha256, write_json
 from leaderboards.record import Cost
 
 
@@ -40,14 +44,32 @@ class Trained:
     cost: Cost
     parameters: int
     machine: dict[str, str]
+    snapshots: Mapping[int, Path] = dataclasses.field(default_factory=dict)  # after so many steps -> a model's folder
 
 
 class RefusedError(BenchError):
     """This method cannot learn from this view: the run is skipped, not failed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Course:
+    """A training as it was asked for, and what follows from that."""
+
+    view: Dataset
+    config: TrainConfig
+    out: Path
+    setting: Setting
+    device: torch.device
+    spec: ModelSpec
+    run: str  # digest of all that decides it
+    stages: tuple[Stage, ...]
+
+
 def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Trained:
     """Train on a view, from the checkpoint in `out` if there is one, and save the model there.
+
+    The stages of a method train one after the other, each in a folder of `out` with its own checkpoint, log and model
+    and, where it draws labels anew, its view.
 
     Raises:
         RefusedError: the method cannot learn from such a view.
@@ -56,49 +78,127 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
     """
     device = torch.device(setting.device)
     _check_deterministic(config, device)
+    stages = find(config.method, setting.plugin).stages
     with settings(config, device):
         spec = _spec(view, config, setting.seed)
         run = digest([plain(spec), view.file.bench.content_sha256, [case.label for case in view.cases]])
-        torch.manual_seed(setting.seed)
-        method = make_method(spec, setting.plugin).to(device)
-        compiled = compile_networks(method, config, device)
-        optimizer = make_optimizer(method, config, device)
-        parts = 1 if config.accumulate == "auto" else config.accumulate
-        found = load_checkpoint(out / "checkpoint.pt", method, optimizer, run)
-        progress = found or Progress(step=0, recipe=run, tally=Tally(), parts=parts)
-        meter = Meter(device, progress.tally)
-        cases = prepare(view, config, setting.cache) if progress.step < config.steps else []
-        if cases and (reason := method.refuses(len(config.patch), *counts(cases))):
-            raise RefusedError(f"{config.method} is skipped: {reason}")
-        loop = Loop(method, optimizer, cases, config, setting.seed, device, progress.parts)
-        progress = _run(loop, meter, progress, out, setting)
+        course = _Course(view, config, out, setting, device, spec, run, stages)
+        ran = run_leg(_leg(course)) if alone(stages) else _staged(course)
+        method = ran.loop.method
         save_model(method, spec, out)
         sample = torch.zeros(1, spec.net.in_channels, *config.patch, device=device)
-        more = More(parts=loop.parts, held_items_per_s=loop.held_rate(), macs=macs(method, sample))
-        spent = cost(progress.tally, device, config.batch, config.precision, **more)
+        more = More(parts=ran.loop.parts, held_items_per_s=ran.loop.held_rate(), macs=macs(method, sample))
+        spent = cost(ran.tally, device, config.batch, config.precision, **more)
         learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        told = {"compiled": "true"} if compiled else {}
+        told = {"compiled": "true"} if ran.compiled else {}
         if device.type == "cuda":
-            told["cache_on"] = loop.cache_on
-        return Trained(out, spent, learning, describe(device) | told)
+            told["cache_on"] = ran.loop.cache_on
+        return Trained(out, spent, learning, describe(device) | told, _snapshots(course))
 
 
-def _run(loop: Loop, meter: Meter, progress: Progress, out: Path, setting: Setting) -> Progress:
-    """All steps that are left, with a checkpoint now and then, at the end, and where somebody asks to stop."""
-    config = loop.config
-    with interruptible() as asked:
-        for step in loop.steps(progress.step, out / "log.jsonl"):
-            if setting.progress is not None:
-                setting.progress(step + 1, config.steps)
-            meter.tick(config.batch)
-            last = step + 1 == config.steps
-            if last or asked.is_set() or (step + 1) % config.checkpoint_every == 0:
-                loop.settle()
-                progress = Progress(step=step + 1, recipe=progress.recipe, tally=meter.tally(), parts=loop.parts)
-                save_checkpoint(out / "checkpoint.pt", loop.method, loop.optimizer, progress)
-            if asked.is_set() and not last:
-                raise KeyboardInterrupt
-    return progress
+def _leg(course: _Course) -> Leg:
+    """All steps on the labels that the view shows."""
+    told, steps = course.setting.progress, course.config.steps
+    return Leg(
+        spec=course.spec,
+        config=course.config,
+        out=course.out,
+        seed=course.setting.seed,
+        run=course.run,
+        device=course.device,
+        plugin=course.setting.plugin,
+        cases=partial(_cases, course, course.view),
+        told=lambda done: told(done, steps) if told is not None else None,
+        snapshots=_snapshots(course),
+        before=Tally(),
+    )
+
+
+def _staged(course: _Course) -> Ran:
+    """Every stage in turn, with the weights of the one before unless it starts afresh; costs add up."""
+    annotated = [case.label is not None and case.label.annotated_fraction > 0 for case in course.view.cases]
+    method = find(course.config.method, course.setting.plugin)
+    _check_learns(method, course.config, sum(annotated), len(annotated) - sum(annotated))
+    legs = _legs(course)
+    tally, states, phases = Tally(), None, 0
+    for number, (stage, bare) in enumerate(zip(course.stages, legs, strict=True)):
+        leg = dataclasses.replace(bare, before=tally, weights=legs[number - 1].out if number else None)
+        if stage.relabel:
+            leg = _relabelled(course, leg, course.stages[max(0, number - 1)], states)
+            states, phases = leg.out / "states", phases + 1
+        ran = run_leg(dataclasses.replace(leg, weights=None) if stage.fresh else leg)
+        save_model(ran.loop.method, course.spec, leg.out)
+        tally, phases = ran.tally, phases + 1
+    join([leg.out / "log.jsonl" for leg in legs], [leg.config.steps for leg in legs], course.out / "log.jsonl")
+    # A segment is what one process did in one go: that phases follow on each other is no interruption.
+    segments = max(1, tally.segments - phases + 1)
+    return dataclasses.replace(ran, tally=msgspec.structs.replace(tally, segments=segments))
+
+
+def _legs(course: _Course) -> list[Leg]:
+    """A leg for each stage, as far as it does not depend on the one before."""
+    whole, steps = _leg(course), steps_of(course.stages, course.config.steps)
+    declared = [dataclasses.asdict(stage) for stage in course.stages]
+    found = []
+    for number, stage in enumerate(course.stages):
+        done, last = sum(steps[:number]), number + 1 == len(steps)
+        # The batches of a stage are not those of the one before, and fresh weights are others.
+        other = int(sha256(f"{whole.seed}/{stage.name}".encode())[:8], 16)
+        found.append(
+            dataclasses.replace(
+                whole,
+                config=msgspec.structs.replace(course.config, steps=steps[number], snapshots=0),
+                out=course.out / stage.name,
+                seed=other if number else whole.seed,
+                run=digest([course.run, declared, stage.name]),
+                told=partial(_tell, whole.told, done),
+                snapshots={step - done: folder for step, folder in whole.snapshots.items()} if last else {},
+                stage=stage,
+                last=last,
+            )
+        )
+    return found
+
+
+def _relabelled(course: _Course, leg: Leg, before: Stage, states: Path | None) -> Leg:
+    """The leg on labels that its method draws with the weights of the stage before; what that cost comes first."""
+    assert leg.stage is not None
+    method = fresh(course.spec, leg.seed, leg.plugin, leg.device)
+    if leg.weights is not None:
+        load_weights(method, leg.weights)
+    method.stage = before
+    meter = Meter(leg.device, leg.before)
+    drawing = Drawing(course.view, method, course.spec, leg.stage, leg.seed, leg.run, states)
+    with meter.stage("relabel"):
+        view = relabelled(drawing, leg.out / "view", leg.device, meter)
+    spent = leg.out / "relabel.json"
+    if not spent.is_file():
+        write_json(spent, meter.tally())
+    return dataclasses.replace(leg, cases=partial(_cases, course, view), before=read_json(spent, Tally))
+
+
+def _tell(told: Callable[[int], None], before: int, done: int) -> None:
+    told(before + done)
+
+
+def _cases(course: _Course, view: Dataset, method: Method) -> list[Prepared]:
+    """The prepared cases of a view that the method can learn from."""
+    found = prepare(view, course.config, course.setting.cache)
+    _check_learns(type(method), course.config, *counts(found))
+    return found
+
+
+def _check_learns(method: type[Method], config: TrainConfig, labelled: int, unlabelled: int) -> None:
+    if reason := method.refuses(len(config.patch), labelled, unlabelled):
+        raise RefusedError(f"{config.method} is skipped: {reason}")
+
+
+def _snapshots(course: _Course) -> dict[int, Path]:
+    """After which steps a model is kept, and where: evenly spread over the last stage, its last step among them."""
+    count, total = course.config.snapshots, course.config.steps
+    last = total if alone(course.stages) else steps_of(course.stages, total)[-1]
+    steps = sorted({total - last + -(-last * number // count) for number in range(1, count + 1)})
+    return {step: course.out / "snapshots" / str(step) for step in steps}
 
 
 def _check_deterministic(config: TrainConfig, device: torch.device) -> None:

@@ -171,8 +171,7 @@ def _write(plan: _Plan, parent: Parent, temporary: Path, out: Path) -> None:
         disclosure.sidecar(case, _write_label(plan, case, temporary), plan.dataset.root, out)
         for case in plan.dataset.only(plan.split.train).cases
     )
-    seen = Dataset(temporary, disclosure.description(plan.dataset, cases, parent, ""), cases)
-    dataclasses.replace(seen, file=disclosure.description(plan.dataset, cases, parent, seen.content_sha256())).save()
+    disclosure.save(plan.dataset, cases, parent, temporary)
 
 
 def _write_label(plan: _Plan, case: Case, folder: Path) -> Annotation | None:

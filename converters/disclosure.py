@@ -1,5 +1,6 @@
 """What a view says of its cases and its dataset, named field by field: what nobody chose to show stays hidden."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, conte
             parent=parent,
         ),
     )
+
+
+def save(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, folder: Path) -> None:
+    """Write dataset.json and the sidecars of a view into a folder that holds its labels."""
+    seen = Dataset(folder, description(dataset, cases, parent, ""), cases)
+    dataclasses.replace(seen, file=description(dataset, cases, parent, seen.content_sha256())).save()
 
 
 def there(out: Path, parent: Parent) -> Dataset:
