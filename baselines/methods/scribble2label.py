@@ -26,8 +26,8 @@ class Scribble2Label(Method):
     Differs from the public codes, which move the average every 100 steps (5 epochs), from the first on: three times
     here, for predicting all cases is dear, and the average is divided by the weight it has gathered, 1 - (1 - alpha)^n.
     Theirs has long gathered all of it when it is first used; without that no voxel could pass 0.8 before the eighth
-    time. What they read has had the network in training mode; here it is in evaluation mode. A case in which nobody
-    drew keeps no label.
+    time. There the network is in training mode when it predicts; here it is in evaluation mode. The learning rate
+    begins anew with each stage. A case in which nobody drew keeps no label.
 
     Limit: with weight 0 it is partial cross-entropy in several stages; with dense labels no voxel is left to grow.
     """

@@ -6,9 +6,14 @@ import math
 import gates
 import numpy as np
 import pytest
+from tiny import tiny_dataset
 
 from baselines.stages import DOUBTED, Seen
-from converters.dataset import IGNORE
+from baselines.train import Setting, train
+from bench import protocols, splits
+from bench.views import view
+from converters.dataset import IGNORE, Dataset
+from converters.volume import read_label
 
 SHAPE = (12, 10, 5)
 ROW = slice(2, 9)
@@ -148,3 +153,26 @@ def test_a_dense_label_does_not_grow():
     assert (drawn("random_walker", case) == truth).all()
     assert (drawn("dmsps", case) == truth).all()
     assert (drawn("scribble2label", case)[0] == truth).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("random_walker", {}), ("scribble2label", {"threshold": 0.3}), ("dmsps", {"threshold": 0.95})],
+)
+def test_a_training_keeps_every_scribble_and_learns_from_more(name, options, small, tmp_path):
+    """From a view on disk, through every stage; thresholds are such that a network of a few steps is sure enough."""
+    dataset = tiny_dataset(tmp_path / "tiny", 4, shape=(24, 20, 3), scribbles=True)
+    shown = view(dataset, splits.freeze_default(dataset), protocols.parse("scribble"), 0, tmp_path / "view")
+    config = small(method=name, steps=20, lr=0.1, options=options)
+    train(shown, config, tmp_path / "m", Setting())
+    views = sorted((tmp_path / "m").glob("*/view"))
+    assert len(views) == sum(stage.relabel for stage in gates.make(name).stages)
+    grown = 0
+    for path in views:
+        for before, after in zip(shown.cases, Dataset.load(path).cases, strict=True):
+            drawn = read_label(shown.path(before.label.file)).array
+            label = read_label(path / after.label.file).array
+            assert np.isin(label, [*range(4), *(range(DOUBTED, DOUBTED + 4)), IGNORE]).all()
+            assert (label[drawn != IGNORE] == drawn[drawn != IGNORE]).all()
+            grown += int((label[drawn == IGNORE] != IGNORE).sum())
+    assert grown > 0
