@@ -51,12 +51,12 @@ def phantoms() -> list[str]:
 
 def protocols() -> Iterator[Entry]:
     """What `--protocol` takes."""
-    from bench.protocols import PROTOCOLS
+    from bench.protocols import PROTOCOLS, numbers
 
     for one in PROTOCOLS:
         about = f"{one.percent} % of the training subjects are labelled, annotator {one.annotator}"
         about += f" for {one.ratio_percent} % of these" if one.ratio_percent < 100 else ""
-        about += "; any number from 1 to 100" if one.name[-1].isdigit() else ""
+        about += f"; {told}" if (told := numbers(one)) else ""
         yield Entry("protocol", one.name, about, msgspec.to_builtins(one))
 
 

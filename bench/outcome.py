@@ -4,8 +4,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from baselines.config import plain
+from bench.budget import budget
 from bench.plan import Plan
-from bench.views import budget
+from bench.selection import Selected, whole_budget
 from converters.dataset import Dataset
 from converters.files import digest, sha256
 from leaderboards import facts
@@ -25,6 +26,7 @@ class Outcome:
     predict: Cost
     scores: tuple[CaseScore, ...]
     predictions: dict[str, str]  # case -> digest of its voxels
+    selected: Selected | None = None  # None: the last step
 
 
 def record(
@@ -67,11 +69,13 @@ def record(
         definitions=plan.definitions,
         code=facts.code_facts(),
         machine=facts.machine_facts() | (outcome.trained.machine if outcome else {}),
-        budget=budget(seen, plan.dataset) if seen is not None else None,
+        budget=whole_budget(plan, budget(seen, plan.dataset)) if seen is not None else None,
         parameters=outcome.trained.parameters if outcome else 0,
         train=outcome.trained.cost if outcome else None,
         predict=outcome.predict if outcome else None,
         cases=outcome.scores if outcome else (),
+        chosen=outcome.selected.chosen if outcome and outcome.selected else None,
+        validation=outcome.selected.cost if outcome and outcome.selected else None,
     )
 
 

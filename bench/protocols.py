@@ -1,6 +1,7 @@
 """Which voxels did somebody annotate, and how well? The table of `docs/protocols.md`; light to import."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -15,64 +16,139 @@ class Protocol(Strict):
     name: str
     version: int  # raised when the same dataset, split and draw would give another view
     percent: int  # of the training subjects are labelled
-    annotator: str  # a function of bench/annotators.py, or "expert-else-scribble"
+    annotator: str  # a file of bench/annotators/, or "expert-else-scribble"
     ratio_percent: int = 100  # of the labelled subjects get the annotator's label, the others the reference
     options: dict[str, float] = msgspec.field(default_factory=dict)  # of the annotator; lengths in mm
+    strokes: int = 1  # 1/n of each stroke is kept: 1, 2, 4, 8 or 16
+    trusted: bool = False  # whether the view tells which labels nobody disturbed
+    said: str = ""  # options other than the annotator's own, as typed
+
+    @property
+    def family(self) -> str:
+        """The name without its number."""
+        return re.sub(r"\d+$", "", self.name)
+
+    @property
+    def seed(self) -> str:
+        """What generators are seeded with: shorter strokes and fewer clicks are parts of longer and more ones."""
+        return f"{self.name if self.family in ('semi', 'noisy') else self.family}/v{self.version}"
 
 
-# What `bench ls protocols` shows; `semi` and `noisy` take any number from 1 to 100.
+_RADII = {"radius_low": 2.0, "radius_high": 10.0, "severity": 1.0}
+# Options of every annotator that has some; lengths in mm but where bench/annotators/ says pixels.
+OPTIONS: Mapping[str, dict[str, float]] = {
+    "scribble": {
+        "band_mm": 30.0,  # background strokes stay this near to the structures
+        "brush_mm": 2.0,
+        "depth_low": 0.25,  # erosion, as a share of the part's half-width there
+        "depth_high": 0.6,
+        "least_part": 0.1,  # parts smaller than this share of the largest get no stroke
+        "loop_low": 0.6,  # share of the outline that a loop follows
+        "loop_high": 1.0,
+        "round_below": 3.0,  # a skeleton shorter than this many inscribed radii makes no stroke
+    },
+    # Pixels, as published. Rounds of erosion: its script passes 1 and the number of codes less one, 3 for ACDC.
+    "skeleton": {
+        "erode_low": 1.0,
+        "erode_high": 3.0,
+        "erode_area": 900.0,
+        "move_area": 1000.0,
+        "shift": 6.0,
+        "degrees": 15.0,
+    },
+    "curve": {  # pixels, as published
+        "control_points": 4.0,
+        "thickness": 3.0,
+        "disk_low": 1.0,
+        "disk_high": 4.0,
+        "length_low": 0.07,
+        "length_high": 0.15,
+    },
+    "clicks": {"k": 1.0, "per_case": 0.0, "band_mm": 30.0},
+    "box": {"margin_mm": 0.0},
+    "slices": {"n": 5.0},
+    "classes": {"count": 1.0, "background": 0.0},
+    # Shares of the kinds as in PyMIC's JSRT example; radii so that labels agree with Dice 0.78 on ACDC.
+    "boundary": {"dilate": 0.35, "erode": 0.35, "radius_low": 2.0, "radius_high": 10.0, "wave_mm": 8.0},
+    "dilate": _RADII,
+    "erode": _RADII,
+    "edge": _RADII | {"wave_mm": 8.0},
+    "affine": {
+        "shift_low": 2.0,
+        "shift_high": 8.0,
+        "degrees_low": 5.0,
+        "degrees_high": 15.0,
+        "scale_low": 0.9,
+        "scale_high": 1.1,
+        "severity": 1.0,
+    },
+    "elastic": {"shift_low": 4.0, "shift_high": 10.0, "wave_mm": 12.0, "severity": 1.0},
+    "polygon": {"tolerance_low": 2.0, "tolerance_high": 6.0, "severity": 1.0},
+    "missing": {"share": 0.2, "severity": 1.0},
+    "swap": {"share_low": 0.5, "share_high": 1.0, "severity": 1.0},
+    "jsrt": {"radius_low": 6.0, "radius_high": 12.0, "across": 256.0, "severity": 1.0},  # pixels, as published
+}
+
+# What `bench ls protocols` shows.
 PROTOCOLS = (
     Protocol(name="full", version=1, percent=100, annotator="dense"),
     Protocol(name="semi10", version=1, percent=10, annotator="dense"),
+    Protocol(name="scribble", version=1, percent=100, annotator="expert-else-scribble", options=OPTIONS["scribble"]),
     Protocol(
-        name="scribble",
-        version=1,
-        percent=100,
-        annotator="expert-else-scribble",
-        options={
-            "band_mm": 30.0,  # background strokes stay this near to the structures
-            "brush_mm": 2.0,
-            "depth_low": 0.25,  # erosion, as a share of the part's half-width there
-            "depth_high": 0.6,
-            "least_part": 0.1,  # parts smaller than this share of the largest get no stroke
-            "loop_low": 0.6,  # share of the outline that a loop follows
-            "loop_high": 1.0,
-            "round_below": 3.0,  # a skeleton shorter than this many inscribed radii makes no stroke
-        },
+        name="noisy50", version=1, percent=100, annotator="boundary", ratio_percent=50, options=OPTIONS["boundary"]
     ),
-    Protocol(
-        name="noisy50",
-        version=1,
-        percent=100,
-        annotator="boundary",
-        ratio_percent=50,
-        # Shares of the kinds as in PyMIC's JSRT example; radii so that labels agree with Dice 0.78 on ACDC.
-        options={"dilate": 0.35, "erode": 0.35, "radius_low": 2.0, "radius_high": 10.0, "wave_mm": 8.0},
-    ),
+    Protocol(name="clicks1", version=1, percent=100, annotator="clicks", options=OPTIONS["clicks"]),
+    Protocol(name="boxes", version=1, percent=100, annotator="box", options=OPTIONS["box"]),
+    Protocol(name="slices5", version=1, percent=100, annotator="slices", options=OPTIONS["slices"]),
+    Protocol(name="classes1", version=1, percent=100, annotator="classes", options=OPTIONS["classes"]),
 )
 _SHORT = {"noisy": "noisy50"}
-_NUMBERED = {"semi": "percent", "noisy": "ratio_percent"}
-_CHOICES: dict[str, tuple[str, ...]] = {"scribble": ("expert", "scribble")}
-_TABLE = {re.sub(r"\d+$", "", protocol.name): protocol for protocol in PROTOCOLS}
+_TABLE = {protocol.family: protocol for protocol in PROTOCOLS}
+_NOISE = ("boundary", "dilate", "erode", "edge", "affine", "elastic", "polygon", "missing", "swap", "jsrt")
+# Beside the protocol's own.
+_CHOICES: Mapping[str, tuple[str, ...]] = {"scribble": ("expert", "scribble", "skeleton", "curve"), "noisy": _NOISE}
+# What the number in a name is, and which numbers there are; a scribble needs none.
+_PERCENT = tuple(range(1, 101))
+_NUMBERS: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "semi": ("percent", _PERCENT),
+    "noisy": ("ratio_percent", _PERCENT),
+    "scribble": ("strokes", (2, 4, 8, 16)),
+    "clicks": ("k", _PERCENT),
+    "slices": ("n", tuple(range(2, 101))),
+    "classes": ("count", _PERCENT),
+}
 
 
 def parse(name: str, *, annotator: str | None = None) -> Protocol:
-    """The protocol of that name: `full`, `semi<1-100>`, `scribble`, `noisy<1-100>`; `noisy` is `noisy50`.
+    """The protocol of that name: `full`, `semi<1-100>`, `scribble`, `scribble<2, 4, 8, 16>`, `noisy<1-100>` ...
 
-    `annotator` fixes who draws the scribbles: `expert` (refused where a dataset has none) or `scribble` (simulated).
+    `noisy` is `noisy50`. `annotator` fixes who draws, where there is a choice, and how: `NAME` or
+    `NAME:option=number,option=number`. Scribbles are by `expert` (refused where a dataset has none), `scribble`,
+    `skeleton` or `curve` (simulated). For noise, `trusted=1` has the view tell which labels are undisturbed.
 
     Raises:
-        UsageError: there is no such protocol or annotator, or the number is no percentage.
+        UsageError: there is no such protocol, annotator or option, or the number is none of those it takes.
     """
     protocol = _numbered(_SHORT.get(name, name))
     if annotator is None or annotator == protocol.annotator:
         return protocol
-    choices = _CHOICES.get(protocol.name, (protocol.annotator,))
-    if annotator not in choices:
+    who, _, typed = annotator.partition(":")
+    choices = _CHOICES.get(protocol.family, (protocol.annotator,))
+    if who not in choices:
         raise UsageError(
-            f"protocol '{protocol.name}' has no annotator '{annotator}'", mend=f"annotators: {', '.join(choices)}"
+            f"protocol '{protocol.name}' has no annotator '{who}'", mend=f"annotators: {', '.join(choices)}"
         )
-    return msgspec.structs.replace(protocol, annotator=annotator)
+    if who not in ("expert", protocol.annotator):
+        protocol = msgspec.structs.replace(protocol, options=dict(OPTIONS[who]))
+    return _set(msgspec.structs.replace(protocol, annotator=who), typed)
+
+
+def numbers(protocol: Protocol) -> str:
+    """Which numbers its name may end in, for people; "" where none."""
+    _, known = _NUMBERS.get(protocol.family, ("", ()))
+    if known and known[-1] - known[0] + 1 == len(known):
+        return f"any number from {known[0]} to {known[-1]}"
+    return f"or {', '.join(f'{protocol.family}{n}' for n in known)}: so much shorter strokes" if known else ""
 
 
 def notices(view: Dataset) -> list[str]:
@@ -88,7 +164,7 @@ def notices(view: Dataset) -> list[str]:
         found += _rounded(
             str(facts["protocol"]), int(facts["ratio_percent"]), disturbed, "labelled subjects", "disturbed"
         )
-    if facts["annotator"] == "simulated scribble":
+    if re.match(r"simulated.* scribble\b", str(facts["annotator"])):
         found.append(f"{facts['protocol']}: the scribbles are simulated from the reference labels")
     return found
 
@@ -96,14 +172,41 @@ def notices(view: Dataset) -> list[str]:
 def _numbered(name: str) -> Protocol:
     match = re.fullmatch(r"([a-z]+)([0-9]*)", name)
     stem, number = match.groups() if match else ("", "")
-    if stem not in _TABLE or bool(number) != (stem in _NUMBERED):
+    if stem not in _TABLE or (bool(number) != (stem in _NUMBERS) and not (stem == "scribble" and not number)):
         raise unknown_name("protocol", name, [*(protocol.name for protocol in PROTOCOLS), *_SHORT])
+    protocol = _TABLE[stem]
     if not number:
-        return _TABLE[stem]
-    if not 1 <= int(number) <= 100:
-        raise UsageError(f"protocol '{name}': {int(number)} % is not possible", mend=f"{stem}1 to {stem}100")
-    share = {_NUMBERED[stem]: int(number)}
-    return msgspec.structs.replace(_TABLE[stem], name=f"{stem}{int(number)}", **share)
+        return protocol
+    field, known = _NUMBERS[stem]
+    if int(number) not in known:
+        unit = " %" if field.endswith("percent") else ""
+        first, last = f"{stem}{known[0]}", f"{stem}{known[-1]}"
+        raise UsageError(f"protocol '{name}': {int(number)}{unit} is not possible", mend=f"{first} to {last}")
+    there = field in protocol.options
+    change = {"options": protocol.options | {field: float(number)}} if there else {field: int(number)}
+    return msgspec.structs.replace(protocol, name=f"{stem}{int(number)}", **change)
+
+
+def _set(protocol: Protocol, typed: str) -> Protocol:
+    """The protocol with the options that were typed after the annotator's name."""
+    options, said = dict(protocol.options if protocol.annotator != "expert" else {}), []
+    for part in filter(None, typed.split(",")):
+        key, _, text = part.partition("=")
+        known = [*options, *(["trusted"] if protocol.family == "noisy" else [])]
+        if key not in known:
+            raise unknown_name(f"option of annotator {protocol.annotator}", key, known)
+        try:
+            value = float(text)
+        except ValueError:
+            raise UsageError(f"--annotator {protocol.annotator}: {key}={text} is no number") from None
+        if not 0 <= value < float("inf"):
+            raise UsageError(f"--annotator {protocol.annotator}: {key}={text} must be a number from 0")
+        if key == "trusted":
+            protocol = msgspec.structs.replace(protocol, trusted=bool(value))
+        elif options[key] != value:
+            options[key] = value
+            said.append(f"{key}={value:g}")
+    return msgspec.structs.replace(protocol, options=options, said=", ".join(sorted(said)))
 
 
 def _rounded(name: str, percent: int, sizes: tuple[int, int], whose: str, done: str) -> list[str]:

@@ -8,18 +8,18 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench import splits
-from bench.annotators import ANNOTATORS, Given, LabelMap
+from bench import splits, unlabelled
+from bench.annotator import Annotator, Given, LabelMap, find
+from bench.budget import read
 from bench.protocols import Protocol
+from bench.shorten import shortened
 from converters import disclosure
 from converters.dataset import IGNORE, Annotation, Case, Dataset, Split
 from converters.describe import annotation
 from converters.description import AnnotationSet, Parent
 from converters.errors import BenchError
-from converters.export import voxels
 from converters.files import digest, sha256
 from converters.volume import Volume, write_nifti
-from leaderboards.record import Budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,22 +35,38 @@ class _Plan:
     labelled: tuple[str, ...]  # subjects
     treated: frozenset[str]  # those of them that get the annotator's label; the others get the reference
     pool: int  # training subjects that could be labelled
+    others: Dataset | None = None  # whose cases join without labels
+
+    @property
+    def drawn_by(self) -> Annotator:
+        """The annotator itself."""
+        return find(self.annotator)
+
+    @property
+    def told(self) -> str:
+        """The annotator as records and tables name it."""
+        said = ", ".join(filter(None, (self.protocol.said, "clean ones known" if self.protocol.trusted else "")))
+        return self.drawn_by.told + (f" ({said})" if said else "")
 
 
-def view(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, out: Path) -> Dataset:
+def view(  # noqa: PLR0913  # a dataset, what is shown of it, another one, and where
+    dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, out: Path, *, others: Dataset | None = None
+) -> Dataset:
     """The training cases of the split in `out`, with the labels that the protocol shows and no other.
 
     Images are named where they lie in the parent; labels are written inside. A view that lies there already is given
-    back as it is. Written whole or not at all.
+    back as it is. Written whole or not at all. All cases of `others` join without labels.
 
     Raises:
         UsageError: the draw is unknown.
-        BenchError: `out` holds something else, there is no label to show, an expert is asked for and there is none, or
-            a label file is not the one its sidecar names.
+        BenchError: `out` holds something else, there is no label to show, an expert is asked for and there is none, a
+            label file is not the one its sidecar names, or `others` does not go with the dataset.
     """
     if dataset.file.bench.parent is not None:
         raise BenchError("a view of a view would hide nothing more", where=dataset.root, mend="give the dataset itself")
-    plan = _plan(dataset, split, protocol, draw)
+    if others is not None:
+        unlabelled.check(dataset, others)
+    plan = dataclasses.replace(_plan(dataset, split, protocol, draw), others=others)
     parent = Parent(name=dataset.name, content_sha256=dataset.file.bench.content_sha256, protocol=_facts(plan))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         return disclosure.there(out, parent)
@@ -65,42 +81,10 @@ def view(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, ou
     return Dataset.load(out)
 
 
-def budget(seen: Dataset, dataset: Dataset) -> Budget:
-    """What the labels of a view would cost, and how well disturbed ones agree with the reference in `dataset`."""
-    cases = [case for case in seen.cases if case.label is not None]
-    marked = slices = 0
-    agreement: list[float] = []
-    for case in cases:
-        visible = _read(seen, case.label)
-        annotated = np.moveaxis(visible != IGNORE, case.geometry.slice_axis, 0)
-        marked += int(annotated.sum())
-        slices += int(annotated.any(axis=(1, 2)).sum())
-        clean = dataset.case(case.id).label
-        assert case.label is not None
-        if case.label.kind == "noisy" and clean is not None and clean.data_sha256 != case.label.data_sha256:
-            agreement += _dice(visible, _read(dataset, clean), dataset)
-    return Budget(
-        labelled_subjects=len({case.subject for case in cases}),
-        labelled_cases=len(cases),
-        annotated_voxels=marked,
-        annotated_slices=slices,
-        agreement=float(np.mean(agreement)) if agreement else None,
-    )
-
-
-def _dice(visible: LabelMap, clean: LabelMap, dataset: Dataset) -> list[float]:
-    """Dice of every structure that either label map holds, over the voxels that both annotate."""
-    both = (visible != IGNORE) & (clean != IGNORE)
-    found = []
-    for codes in dataset.labels.values():
-        a, b = (np.isin(label, codes) & both for label in (visible, clean))
-        if total := int(a.sum() + b.sum()):
-            found.append(2 * int((a & b).sum()) / total)
-    return found
-
-
 def _plan(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str) -> _Plan:
     annotator, expert = _annotator(dataset, protocol)
+    if len(dataset.labels) < find(annotator).structures:
+        raise BenchError(f"{dataset.name} has too few structures for annotator '{annotator}'", where=dataset.root)
     drawn = {case.subject for case in dataset.only(split.train).cases if _material(case, expert) is not None}
     pool = msgspec.structs.replace(split, train=tuple(subject for subject in split.train if subject in drawn))
     labelled = splits.labelled(pool, protocol.percent, draw)
@@ -146,7 +130,7 @@ def _facts(plan: _Plan) -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {
         "protocol": protocol.name,
         "version": protocol.version,
-        "annotator": ANNOTATORS[plan.annotator].told,
+        "annotator": plan.told,
         "percent": protocol.percent,
         "draw": plan.draw,
         "split": plan.split.name,
@@ -161,9 +145,13 @@ def _facts(plan: _Plan) -> dict[str, str | int | float]:
         facts |= {"annotation_set": plan.expert.id, "annotations_sha256": digest(shown)}
     else:
         facts |= {f"option.{name}": value for name, value in protocol.options.items()}
-    if ANNOTATORS[plan.annotator].kind == "noisy":
+    if plan.drawn_by.kind == "noisy":
         facts |= {"ratio_percent": protocol.ratio_percent, "disturbed_subjects": len(plan.treated)}
-    return facts
+    # Facts that came later are left out where they say nothing: a view made before them is the same view.
+    facts |= {"stroke_parts": protocol.strokes} if protocol.strokes > 1 else {}
+    facts |= {"trusted": 1} if protocol.trusted else {}
+    facts |= {"unit": plan.drawn_by.unit} if plan.drawn_by.unit else {}
+    return facts | (unlabelled.facts(plan.others) if plan.others is not None else {})
 
 
 def _write(plan: _Plan, parent: Parent, temporary: Path, out: Path) -> None:
@@ -171,6 +159,8 @@ def _write(plan: _Plan, parent: Parent, temporary: Path, out: Path) -> None:
         disclosure.sidecar(case, _write_label(plan, case, temporary), plan.dataset.root, out)
         for case in plan.dataset.only(plan.split.train).cases
     )
+    if plan.others is not None:
+        cases += unlabelled.sidecars(plan.others, out)
     disclosure.save(plan.dataset, cases, parent, temporary)
 
 
@@ -182,29 +172,27 @@ def _write_label(plan: _Plan, case: Case, folder: Path) -> Annotation | None:
     volume = Volume(_drawn(plan, case, material), np.array(case.geometry.affine))
     path = f"labelsTr/{case.id}.nii.gz"
     write_nifti(folder / path, volume)
-    # Of all labelled cases alike: which of them a noisy protocol left clean is not for training to know.
-    annotator = ANNOTATORS[plan.annotator]
-    kind, origin = annotator.kind, annotator.origin or material.origin
+    # Of all labelled cases alike, unless the protocol tells which of them are clean.
+    kind, origin = plan.drawn_by.kind, plan.drawn_by.origin or material.origin
+    if plan.protocol.trusted and case.subject not in plan.treated:
+        kind, origin = "dense", material.origin
     return annotation(AnnotationSet(id="visible", kind=kind, origin=origin, path="labelsTr"), path, volume)
 
 
 def _drawn(plan: _Plan, case: Case, material: Annotation) -> LabelMap:
-    protocol, known = plan.protocol, _read(plan.dataset, material)
+    protocol, known = plan.protocol, read(plan.dataset, material)
     if case.subject not in plan.treated:
         return known
-    # One generator per case: the label depends on no other case and on no order.
-    seed = sha256(f"{protocol.name}/v{protocol.version}/{plan.draw}/{case.id}".encode())
+    # One seed per case: the label depends on no other case and on no order.
+    seed = int(sha256(f"{protocol.seed}/{plan.draw}/{case.id}".encode()), 16)
     given = Given(
         label=known if plan.expert is None else np.full_like(known, IGNORE),
         expert=known if plan.expert is not None else None,
         spacing=case.geometry.spacing_mm,
         slice_axis=case.geometry.slice_axis,
-        rng=np.random.default_rng(int(seed, 16)),
+        rng=np.random.default_rng(seed),
         options=protocol.options,
+        seed=seed,
     )
-    return ANNOTATORS[plan.annotator].draw(given)
-
-
-def _read(dataset: Dataset, label: Annotation | None) -> LabelMap:
-    assert label is not None
-    return voxels(dataset, label).array.astype(np.uint8, copy=False)
+    drawn = plan.drawn_by(given)
+    return shortened(drawn, given.slice_axis, protocol.strokes) if protocol.strokes > 1 else drawn

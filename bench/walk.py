@@ -23,6 +23,20 @@ def longest_walk(line: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[
     return max((_walk(ends[_pick(len(ends), rng)], pixels, rng) for _ in range(_TRIES)), key=len)
 
 
+def walk_without_spur(line: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[Pixel]:
+    """One random walk from the first end of the line; where it ends beside a fork it passed, cut back to that fork.
+
+    After the generator of WSL4MIS, which so removes loops and the last short branch. Shape: (X, Y); some pixel is set.
+    """
+    pixels: dict[Pixel, None] = {(int(i), int(j)): None for i, j in np.argwhere(line)}
+    start = next((pixel for pixel in pixels if len(_beside(pixel, pixels)) == 1), next(iter(pixels)))
+    path = _walk(start, pixels, rng)
+    order = {pixel: n for n, pixel in enumerate(path)}
+    ways = [sum(order.get(near, len(path)) > n for near in _beside(pixel, pixels)) for n, pixel in enumerate(path)]
+    forks = {path[n]: n for n in range(1, len(path)) if ways[n] > 1}
+    return path[: max(forks.values()) + 1] if _beside(path[-1], forks) else path
+
+
 def _walk(start: Pixel, pixels: Mapping[Pixel, None], rng: np.random.Generator) -> list[Pixel]:
     """A walk that never comes back to a pixel, a random way at each fork: loops open, branches fall off."""
     left = dict(pixels)
@@ -34,7 +48,7 @@ def _walk(start: Pixel, pixels: Mapping[Pixel, None], rng: np.random.Generator) 
     return path
 
 
-def _beside(pixel: Pixel, pixels: Mapping[Pixel, None]) -> list[Pixel]:
+def _beside(pixel: Pixel, pixels: Mapping[Pixel, object]) -> list[Pixel]:
     return [near for i, j in _AROUND if (near := (pixel[0] + i, pixel[1] + j)) in pixels]
 
 

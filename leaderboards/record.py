@@ -9,7 +9,7 @@ import msgspec
 from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
-FORMAT = 2
+FORMAT = 3
 DEEPEST = 50  # lists and tables within each other; what is deeper no recipe is, and reading it could end the program
 
 
@@ -47,7 +47,9 @@ class Cost(Strict, omit_defaults=True):
     parts: int = 1  # in which each batch was computed, gradients summed
     held_items_per_s: float | None = None  # training: steady state with one batch held on the device, so no sampler
     step_ms: dict[str, float] = {}  # p50, p90, p99 of the time of a step, or from case to case; steady state
-    stages_s: dict[str, float] = {}  # prediction: read, preprocess, forward, postprocess, write: sums; they overlap
+    # Prediction, and training that draws labels anew (`relabel`, which they are part of): read, preprocess, forward,
+    # postprocess, write: sums; they overlap.
+    stages_s: dict[str, float] = {}
     voxels_per_s: float | None = None  # prediction: of the original grids
     peak_reserved_mib: float | None = None  # what torch held of the GPU's memory
     peak_process_mib: float | None = None  # what the driver says this process held of it: context and libraries, too
@@ -55,18 +57,28 @@ class Cost(Strict, omit_defaults=True):
     macs: int | None = None  # multiplications with addition of one forward pass of one sample or window
 
 
-class Budget(Strict):
-    """What the annotations that training saw would cost."""
+class Budget(Strict, omit_defaults=True):
+    """What the annotations that training saw would cost. Minutes came with format 3; left out where nobody counted."""
 
     labelled_subjects: int
     labelled_cases: int
     annotated_voxels: int
     annotated_slices: int
-    agreement: float | None = None  # mean foreground Dice of the visible against the clean labels, where they differ
+    # Mean foreground Dice of the visible against the clean labels, where they differ; by a factory: null is written.
+    agreement: float | None = msgspec.field(default_factory=lambda: None)
+    validation_subjects: int = 0  # of the labelled ones, looked at to select a step
+    minutes: float | None = None  # estimated, of a person at work: the cost model is in docs/protocols.md
 
 
-class Record(Strict):
-    """One run: method x protocol x dataset x draw x seed."""
+class Chosen(Strict):
+    """The step whose weights are tested, and the mean Dice on the validation cases after each step compared."""
+
+    step: int
+    dice: dict[int, float]
+
+
+class Record(Strict, omit_defaults=True):
+    """One run: method x protocol x dataset x draw x seed. What came later is left out where there is none."""
 
     status: Literal["done", "failed", "skipped"]
     reason: str | None
@@ -90,14 +102,16 @@ class Record(Strict):
     train: Cost | None
     predict: Cost | None
     cases: tuple[CaseScore, ...]
-    format: int = FORMAT
+    chosen: Chosen | None = None  # None: the last step
+    validation: Cost | None = None  # of the predictions that it was chosen by
+    format: int = msgspec.field(default_factory=lambda: FORMAT)  # by a factory: it is always written
 
     def core(self) -> dict[str, object]:
         """What two runs of one recipe must share: all but cost, machine and code."""
         return {
             field: getattr(self, field)
             for field in self.__struct_fields__
-            if field not in {"train", "predict", "machine", "code"}
+            if field not in {"train", "predict", "validation", "machine", "code"}
         }
 
     def id(self) -> str:

@@ -35,8 +35,9 @@ def command(
     draw are those of `bench run` when not given.
     """
     from bench import protocols, recipe, splits
+    from bench.budget import budget
     from bench.locate import locate
-    from bench.views import budget, view
+    from bench.views import view
     from converters.dataset import Dataset
 
     folder = Path(dataset)

@@ -6,11 +6,12 @@ from scipy import ndimage
 from tiny import SPACING, heart
 
 from bench import protocols
-from bench.annotators import Given, boundary, dense, expert, scribble
+from bench.annotator import Given, find
 from converters.dataset import IGNORE
 from converters.errors import BenchError
 from converters.volume import read_label
 
+boundary, dense, expert, scribble = map(find, ("boundary", "dense", "expert", "scribble"))
 OPTIONS = {protocol.annotator: protocol.options for protocol in protocols.PROTOCOLS}
 STROKES, NOISE = OPTIONS["expert-else-scribble"], OPTIONS["boundary"]
 

@@ -5,7 +5,8 @@ from contents import facts, labels
 from tiny import tiny_dataset
 
 from bench import protocols, splits
-from bench.views import budget, view
+from bench.budget import budget
+from bench.views import view
 from converters.dataset import IGNORE
 from converters.sources import acdc
 
