@@ -37,14 +37,14 @@ def total_variation(p: Tensor) -> Tensor:
 
 
 def mumford_shah(p: Tensor, image: Tensor, length: float = 1.0) -> Tensor:
-    """Sum over samples, classes, channels and voxels of p_c (I - mu_c)^2, plus `length` times the sum of |grad p_c|.
+    """Sum over classes, channels and voxels of p_c (I - mu_c)^2, plus `length` times that of |grad p_c|; samples' mean.
 
     mu_c = sum I p_c / sum p_c in each sample; the gradient is that of neighbours along each axis (l1). Kim and Ye, IEEE
     TIP 2020. PyMIC reads its options by names that its parser has lower-cased, so they never change anything.
     """
     misfit, _ = _within(p, unit(image))
     change = torch.stack([p.diff(dim=axis).abs().sum() for axis in range(2, p.ndim)])
-    return misfit.sum() + length * change.sum()
+    return (misfit.sum() + length * change.sum()) / len(p)
 
 
 def intensity_variance(p: Tensor, image: Tensor) -> Tensor:

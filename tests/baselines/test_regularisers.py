@@ -59,7 +59,7 @@ def mumford_shah_by_hand(p, image):
             after = tuple(x + (a == axis) for a, x in enumerate(at))
             if after[axis] < p.shape[2 + axis]:
                 total += abs(p[n, k][after] - p[n, k][at])
-    return total
+    return total / len(p)
 
 
 def variance_by_hand(p, image):
