@@ -13,6 +13,7 @@ import torch
 from baselines.config import TrainConfig
 from baselines.grid import network_size, normalise, resample, to_network
 from baselines.pack import Arrays, packed
+from baselines.stages import DOUBTED
 from converters.dataset import IGNORE, Case, Dataset
 from converters.errors import BenchError
 from converters.files import digest
@@ -117,7 +118,7 @@ def _codes(view: Dataset) -> list[tuple[int, ...]]:
 def _structures(targets: Mapping[str, np.ndarray], codes: Sequence[tuple[int, ...]]) -> Arrays:
     for case, target in targets.items():
         for code in codes:
-            yield f"{case}/{code}", _where(np.isin(target, code))
+            yield f"{case}/{code}", _where(np.isin(target, [*code, *(c + DOUBTED for c in code)]))
 
 
 def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
@@ -160,7 +161,7 @@ def _targets(view: Dataset, config: TrainConfig) -> Arrays:
 
 def foreground(target: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     """Where in the flat target somebody annotated a structure, ascending."""
-    return _where((target != 0) & (target != IGNORE))
+    return _where((target != 0) & (target != IGNORE) & (target != DOUBTED))
 
 
 def extent(target: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

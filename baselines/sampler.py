@@ -18,6 +18,8 @@ from converters.dataset import IGNORE
 Key = TypeVar("Key")
 Made = TypeVar("Made")
 Item = tuple[int, int]  # case, slice; the slice is 0 where samples are volumes
+# What a share of a batch may be drawn from, and what takes its place where a view has no such case.
+_INSTEAD = {"labelled": "unlabelled", "unlabelled": "labelled", "trusted": "untrusted", "untrusted": "trusted"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Sampler:
         self.cases = cases
         self.config = config
         self.seed = seed
-        labelled, unlabelled = self._pools()
-        pools = {"labelled": labelled or unlabelled, "unlabelled": unlabelled or labelled}
+        pools = self._pools()
         self.shares = [
-            (pools[name], share) for name, share in zip(composition, _split(config.batch, composition), strict=True)
+            (pools[name] or pools[_INSTEAD[name]], share)
+            for name, share in zip(composition, _split(config.batch, composition), strict=True)
         ]
         self._orders: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
 
@@ -71,17 +73,19 @@ class Sampler:
             return bool(known[0] == Extent.ALL)
         return bool((taken(case, at, self.config.patch)[1] != IGNORE).any())
 
-    def _pools(self) -> tuple[list[Item], list[Item]]:
-        labelled: list[Item] = []
-        unlabelled: list[Item] = []
+    def _pools(self) -> dict[str, list[Item]]:
+        pools: dict[str, list[Item]] = {name: [] for name in _INSTEAD}
         for index, case in enumerate(self.cases):
             if len(self.config.patch) == 3:
-                (labelled if case.annotated else unlabelled).append((index, 0))
+                items = [(index, 0)]
             elif case.annotated:
-                labelled += [(index, int(z)) for z in np.flatnonzero(case.extent != Extent.NONE)]
+                items = [(index, int(z)) for z in np.flatnonzero(case.extent != Extent.NONE)]
             else:
-                unlabelled += [(index, z) for z in range(case.target.shape[0])]
-        return labelled, unlabelled
+                items = [(index, z) for z in range(case.target.shape[0])]
+            pools["labelled" if case.annotated else "unlabelled"] += items
+            if case.annotated:
+                pools["trusted" if case.trusted else "untrusted"] += items
+        return pools
 
     def _order(self, pool: int, size: int, number: int) -> npt.NDArray[np.int64]:
         """The order of the number-th pass over a pool."""
@@ -90,6 +94,16 @@ class Sampler:
             self._orders = {k: v for k, v in self._orders.items() if k[0] != pool or k[1] == number - 1}
             self._orders[key] = np.random.default_rng([self.seed, pool, number, 1]).permutation(size)
         return self._orders[key]
+
+
+def lacks(cases: Sequence[Prepared], composition: Mapping[str, int]) -> str | None:
+    """Why a view has nothing for a share that tells clean labels from noisy ones, or None."""
+    trusted = {case.trusted for case in cases if case.annotated}
+    if "trusted" in composition and True not in trusted:
+        return "no label of this view is known to be clean"
+    if "untrusted" in composition and False not in trusted:
+        return "no label of this view is noisy"
+    return None
 
 
 def gather(cases: Sequence[Prepared], draw: Draw, patch: Sequence[int]) -> Samples:

@@ -18,6 +18,7 @@ from baselines.meter import Meter, More, Tally, cost, macs
 from baselines.method import Method, find
 from baselines.model import ModelSpec, load_weights, save_model
 from baselines.relabel import Drawing, relabelled
+from baselines.sampler import lacks
 from baselines.stages import Stage, alone, steps_of
 from converters.dataset import Dataset
 from converters.errors import BenchError
@@ -185,6 +186,8 @@ def _cases(course: _Course, view: Dataset, method: Method) -> list[Prepared]:
     """The prepared cases of a view that the method can learn from."""
     found = prepare(view, course.config, course.setting.cache)
     _check_learns(type(method), course.config, *counts(found))
+    if reason := lacks(found, method.composition):
+        raise RefusedError(f"{course.config.method} is skipped: {reason}")
     return found
 
 

@@ -1,6 +1,7 @@
 """Generalised cross-entropy: a loss that wrong labels pull less."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,7 +16,12 @@ class GCE(Method):
 
     Zhang and Sabuncu, NeurIPS 2018, eq. 6; q = 0.5 as in PyMIC's noisy-label study. The paper has no Dice term, so
     its default weight is 0.
+
+    Limit: cross-entropy at q -> 0, and at q = 1 mean absolute error.
     """
+
+    paper: ClassVar[str] = "Zhang and Sabuncu, NeurIPS 2018"
+    protocols: ClassVar[tuple[str, ...]] = ("noisy",)
 
     def __init__(self, make: Make, q: float = 0.5, dice: float = 0.0) -> None:
         super().__init__(make)
