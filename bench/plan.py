@@ -9,6 +9,7 @@ from baselines.config import plain
 from bench import metrics, protocols, splits
 from bench.recipe import Recipe
 from converters.dataset import Case, Dataset, Split
+from converters.errors import BenchError
 from converters.files import digest
 from leaderboards.record import FORMAT
 
@@ -22,11 +23,17 @@ class Plan:
     split: Split
     protocol: protocols.Protocol
     folder: Path
+    others: Dataset | None = None  # whose cases join the training without labels
 
     @property
     def test(self) -> tuple[Case, ...]:
         """Cases that are predicted and scored."""
         return tuple(case for case in self.dataset.only(self.split.test).cases if case.label is not None)
+
+    @property
+    def validation(self) -> tuple[Case, ...]:
+        """Cases that a step is selected by, where that is asked for."""
+        return tuple(case for case in self.dataset.only(self.split.val).cases if case.label is not None)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -38,17 +45,28 @@ class Plan:
         }
 
 
-def plan(recipe: Recipe, dataset: Dataset, runs: Path) -> Plan:
+def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = None) -> Plan:
     """Resolve split and protocol and name the run folder; nothing is written.
 
     The folder's digest covers what decides numbers: the recipe, the dataset's content, the split, and the protocol and
-    metric versions.
+    metric versions; the content of `others`, the dataset that the recipe calls unlabelled, too.
+
+    Raises:
+        BenchError: a step is to be selected, and nobody is there to select it by.
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
-    recipe = msgspec.structs.replace(recipe, protocol=protocol.name)  # `noisy` is `noisy50`: one run, one folder
-    made = Plan(recipe, dataset, split, protocol, runs)
+    # `noisy` is `noisy50`: one run, one folder.
+    recipe = msgspec.structs.replace(recipe, protocol=protocol.name, unlabelled=others.name if others else "")
+    made = Plan(recipe, dataset, split, protocol, runs, others)
+    if recipe.selection == "best_val" and not made.validation:
+        raise BenchError(
+            f"split '{split.name}' has no validation subject with a label to select a step by",
+            where=dataset.root,
+            mend="--set selection=last, or another --split; test subjects are never looked at",
+        )
     versions = made.definitions | {"record": "1"}  # a run is found again whatever format its record would have today
-    identity = digest([plain(recipe), dataset.file.bench.content_sha256, split, versions])[:12]
+    content = [one.file.bench.content_sha256 for one in (dataset, others) if one is not None]
+    identity = digest([plain(recipe), *content, split, versions])[:12]
     folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
     return dataclasses.replace(made, folder=folder)

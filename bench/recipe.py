@@ -13,6 +13,7 @@ from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import Strict
 
 PHANTOM = "phantom-"
+SNAPSHOTS = 10  # that a selection is from, where nobody said how many
 _FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -30,10 +31,17 @@ class Recipe(Settings):
     seed: int = 0
     fold: int = 0  # k > 0 takes the split "<split>-fold<k>"
     task: Literal["labels"] = "labels"
-    selection: Literal["last"] = "last"  # the last step of a fixed schedule: no validation label is spent
+    # "last": the last step of a fixed schedule, no validation label is spent; "best_val": of `train.snapshots` the one
+    # with the best mean Dice on the validation subjects, whose labels count in the budget.
+    selection: Literal["last", "best_val"] = "last"
     preset: str = ""
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse a selection from nothing."""
+        if self.selection == "best_val" and not self.train.snapshots:
+            raise BenchError("train.snapshots = 0 leaves best_val nothing to select from")
 
     @property
     def split_name(self) -> str:
@@ -113,6 +121,9 @@ def _typed(merged: Mapping[str, Any], bf16: bool, file: Path | None) -> Recipe:
     train = dict(merged.get("train", {}))
     if train.get("precision", "auto") == "auto":
         train["precision"] = "bf16" if bf16 else "fp32"
+    if merged.get("selection") == "best_val" and "snapshots" not in train:
+        steps = train.get("steps", TrainConfig().steps)
+        train["snapshots"] = min(SNAPSHOTS, steps) if isinstance(steps, int) else SNAPSHOTS
     try:
         return msgspec.convert({**merged, "train": train}, Recipe)
     except msgspec.ValidationError as error:

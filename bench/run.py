@@ -27,7 +27,7 @@ class Place:
 
 
 def run(plan: Plan, place: Place) -> Record:
-    """View, train, predict, score, record. A finished run is given back as it is; an interrupted one continues.
+    """View, train, select, predict, score, record. A finished run is given back as it is; an interrupted one continues.
 
     Raises:
         EnvironmentFault: another process is at this run.
@@ -44,6 +44,7 @@ def run(plan: Plan, place: Place) -> Record:
             _failed(plan, error)
             raise
         outcome.save(done)
+        shutil.rmtree(plan.folder / "model" / "snapshots", ignore_errors=True)
         return outcome
 
 
@@ -57,17 +58,22 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     from baselines import predict, train
     from bench.matching import with_dataset
     from bench.score import Structures, prediction_digests, score_matches
+    from bench.selection import best_val
 
     recipe, folder = plan.recipe, plan.folder
-    seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view")
+    seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view", others=plan.others)
     told = place.progress
     try:
         setting = train.Setting(recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n))
         trained = train.train(seen, recipe.train, folder / "model", setting)
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)
+    where = predict.Setting(place.device, place.plugin, None, recipe.predict)
+    selected = None
+    if recipe.selection == "best_val":
+        selected = best_val(plan, trained, where, lambda i, n: told("select", i, n))
     # Predictions are made and scored afresh each time: half a folder from an interrupted run is written over.
-    where = predict.Setting(place.device, place.plugin, lambda i, n: told("predict", i, n), recipe.predict)
+    where = dataclasses.replace(where, progress=lambda i, n: told("predict", i, n))
     cost = predict.predict(trained.model, plan.dataset, plan.test, folder / "predictions", where)
     matches, _ = with_dataset(folder / "predictions", plan.dataset, plan.test)
     done = itertools.count(1)
@@ -79,7 +85,8 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     scores = score_matches(matches, Structures.of(plan.dataset), scored, problems)
     if problems:
         raise BenchError("; ".join(problems), where=folder / "predictions")
-    return record(plan, seen, status="done", outcome=Outcome(trained, cost, scores, prediction_digests(matches)))
+    outcome = Outcome(trained, cost, scores, prediction_digests(matches), selected)
+    return record(plan, seen, status="done", outcome=outcome)
 
 
 def _failed(plan: Plan, error: Exception) -> None:

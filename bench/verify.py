@@ -160,8 +160,9 @@ def _share(work: _Work) -> Iterator[str]:
         return
     percent = protocols.parse(work.record.protocol).percent
     allowed = splits.count(percent, len(work.grounds.split.train))
-    if budget.labelled_subjects > allowed:
-        yield f"{budget.labelled_subjects} labelled subjects; {work.record.protocol} allows {allowed}"
+    trained_on = budget.labelled_subjects - budget.validation_subjects
+    if trained_on > allowed:
+        yield f"{trained_on} labelled subjects; {work.record.protocol} allows {allowed}"
 
 
 @check("voxels", RESCORED, "Every prediction holds the voxels that the record has the digest of.")
