@@ -49,6 +49,8 @@ def record(
         each = {f"prediction:{case}": found for case, found in outcome.predictions.items()}
         weights = outcome.trained.model / "model.safetensors"
         digests |= each | {"predictions": digest(each), "model": sha256(weights.read_bytes())}
+    if plan.others is not None:
+        digests["unlabelled"] = plan.others.file.bench.content_sha256
     if seen is not None:
         digests["view"] = digest(seen.file)  # content and parent facts; the sidecars hold relative paths
     return Record(

@@ -1,6 +1,7 @@
 """Coarse contours: few corners with straight lines between them."""
 
 import numpy as np
+from scipy import ndimage
 from skimage.draw import polygon2mask
 from skimage.measure import approximate_polygon, find_contours
 
@@ -17,10 +18,14 @@ def polygon(given: Given) -> LabelMap:
     """
     noisy = given.label.copy()
     tolerance = given.severity * given.between("tolerance", given.stream(0))
-    for label, out in slices(given, given.label, noisy):
-        codes = structures(label)
+    for plane, result in slices(given, given.label, noisy):
+        codes = structures(plane)
         if not codes:
             continue
+        # Corners are points of the outline, so nothing leaves its box.
+        box = ndimage.find_objects(foreground(plane).astype(np.uint8))[0]
+        window = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        label, out = plane[window], result[window]
         drawn = [_coarse(label == code, tolerance, given) for code in codes]
         inside = [signed_distance(label == code, given.plane_spacing) for code in codes]
         claims = [np.where(hold, deep, -np.inf) for hold, deep in zip(drawn, inside, strict=True)]

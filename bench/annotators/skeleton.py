@@ -36,14 +36,17 @@ def skeleton(given: Given) -> LabelMap:
 def _line(region: Region, given: Given, rng: np.random.Generator) -> Region:
     """The skeleton of the eroded region; its deepest pixel where there is none."""
     rounds = math.ceil(given.between("erode", rng)) if region.sum() > given.options["erode_area"] else 0
-    core = region
+    window = ndimage.find_objects(region.astype(np.uint8))[0]
+    core = np.pad(region[window], 1)
     for _ in range(rounds):
         smaller = ndimage.binary_erosion(core, EIGHT)
         core = smaller if smaller.any() else core
-    line: Region = np.asarray(skeletonize(core, method="lee")) > 0
-    if not line.any():
-        inward = depth(region, given.plane_spacing)
-        line = inward == inward.max()
+    found = np.asarray(skeletonize(core, method="lee")) > 0
+    if not found.any():
+        inward = depth(core, given.plane_spacing)
+        found = inward == inward.max()
+    line = np.zeros_like(region)
+    line[window] = found[1:-1, 1:-1]
     return line
 
 

@@ -44,7 +44,7 @@ def command(
     from leaderboards.facts import machine_facts
     from leaderboards.render import markdown
 
-    rest = dict.fromkeys(("split", "draw", "annotator", "fold")) | {"seed": "0", "runs": Path("runs")}
+    rest = dict.fromkeys(("split", "draw", "annotator", "unlabelled", "fold")) | {"seed": "0", "runs": Path("runs")}
     flags = {"show_config": False, "dry_run": False, "as_json": as_json}
     asked = Asked(dataset=dataset, protocol=protocol, **rest, **flags, **options)  # type: ignore[arg-type]
     plan = asked.plan(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.learning import Learning
-from bench.options import DATA, DRY_RUN, JSON, learning
+from bench.options import DATA, DRY_RUN, JSON, UNLABELLED, learning
 from bench.output import print_json, say
 from bench.phases import Phases
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 @click.option("--split", default=None, help="Name of a split of the dataset.")
 @click.option("--draw", default=None, help="Which subjects are labelled: a number, or the name of a published list.")
 @click.option("--seed", default="0", help="One seed, or several: 0,1,2", show_default=True)
-@click.option("--annotator", default=None, help="Who drew the labels, where a protocol leaves a choice.")
+@click.option(
+    "--annotator",
+    default=None,
+    metavar="NAME[:OPTION=NUMBER]",
+    help="Who drew the labels, where a protocol leaves a choice, and how.",
+)
+@UNLABELLED
 @click.option("--fold", type=click.IntRange(min=0), default=None, help="Fold of a cross-validation split.")
 @learning
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
@@ -57,6 +63,7 @@ class Asked(Learning):
     draw: str | None
     seed: str
     annotator: str | None
+    unlabelled: str | None
     fold: int | None
     runs: Path
     show_config: bool
@@ -72,6 +79,7 @@ class Asked(Learning):
 
     def plan(self, seed: int) -> "Plan":
         """The recipe on the data it names."""
+        from bench import unlabelled
         from bench.locate import locate
         from bench.plan import plan
         from bench.splits import parse_draw
@@ -82,10 +90,14 @@ class Asked(Learning):
             "draw": parse_draw(self.draw) if self.draw is not None else None,
             "seed": seed,
             "annotator": self.annotator,
+            "unlabelled": self.unlabelled,
             "fold": self.fold,
         }
-        dataset = locate(self.dataset, self.data)
-        return plan(self.recipe(self.dataset, flags), dataset, self.runs)
+        dataset, recipe = locate(self.dataset, self.data), self.recipe(self.dataset, flags)
+        others = locate(recipe.unlabelled, self.data) if recipe.unlabelled else None
+        if others is not None:
+            unlabelled.check(dataset, others)
+        return plan(recipe, dataset, self.runs, others)
 
 
 def _run(plan: "Plan", asked: Asked) -> "Record":

@@ -4,17 +4,23 @@ from pathlib import Path
 
 import click
 
-from bench.options import DATA, DRY_RUN, JSON
+from bench.options import DATA, DRY_RUN, JSON, UNLABELLED
 from bench.output import print_json, say
 
 
 @click.command()
 @click.argument("dataset")
 @click.option("--protocol", default="full", show_default=True, help="full, semi10, scribble, noisy ... (bench ls)")
-@click.option("--annotator", default=None, help="Who drew, where the protocol leaves a choice: expert, scribble.")
+@click.option(
+    "--annotator",
+    default=None,
+    metavar="NAME[:OPTION=NUMBER]",
+    help="Who drew the labels, where a protocol leaves a choice, and how.",
+)
 @click.option("--draw", default=None, help="Which subjects are labelled: a number, or the name of a published list.")
 @click.option("--split", default=None, help="Name of a split of the dataset.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="[views/DATASET/PROTOCOL]")
+@UNLABELLED
 @DATA
 @DRY_RUN
 @JSON
@@ -25,6 +31,7 @@ def command(
     draw: str | None,
     split: str | None,
     out: Path | None,
+    unlabelled: str | None,
     data: Path,
     dry_run: bool,
     as_json: bool,
@@ -54,7 +61,8 @@ def command(
             f"would show {len(labelled)} of {len(chosen.train)} training subjects: {', '.join(labelled)}"
         )
         return
-    seen = view(whole, chosen, wanted, usual.draw, target)
+    others = locate(unlabelled, data) if unlabelled else None
+    seen = view(whole, chosen, wanted, usual.draw, target, others=others)
     for notice in protocols.notices(seen):
         say(notice)
     cost = budget(seen, whole)
