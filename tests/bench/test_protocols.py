@@ -18,6 +18,11 @@ from converters.errors import UsageError
         ("scribble", 100, "expert-else-scribble", 100),
         ("noisy50", 100, "boundary", 50),
         ("noisy95", 100, "boundary", 95),
+        ("scribble8", 100, "expert-else-scribble", 100),
+        ("clicks3", 100, "clicks", 100),
+        ("boxes", 100, "box", 100),
+        ("slices4", 100, "slices", 100),
+        ("classes2", 100, "classes", 100),
     ],
 )
 def test_a_name_says_how_many_are_labelled_and_by_whom(name, percent, annotator, ratio):
@@ -69,6 +74,57 @@ def test_who_draws_the_scribbles_may_be_fixed():
         protocols.parse("semi10", annotator="expert")
     with pytest.raises(UsageError, match="has no annotator 'nobody'"):
         protocols.parse("scribble", annotator="nobody")
+
+
+def test_a_number_in_a_name_is_kept_where_it_belongs():
+    assert protocols.parse("scribble8").strokes == 8
+    assert protocols.parse("clicks3").options == protocols.OPTIONS["clicks"] | {"k": 3.0}
+    assert protocols.parse("slices4").options["n"] == 4
+    assert protocols.parse("classes2").options["count"] == 2
+    assert protocols.parse("clicks1") == protocols.parse("clicks01")
+
+
+@pytest.mark.parametrize("name", ["scribble1", "scribble3", "scribble32", "clicks0", "slices1", "classes0"])
+def test_a_number_that_means_nothing_is_refused(name):
+    with pytest.raises(UsageError, match="is not possible"):
+        protocols.parse(name)
+
+
+def test_generators_are_seeded_so_that_less_is_part_of_more():
+    seeds = {name: protocols.parse(name).seed for name in ("scribble", "scribble4", "clicks1", "clicks2", "noisy25")}
+    assert seeds["scribble"] == seeds["scribble4"] == "scribble/v1" and seeds["clicks1"] == seeds["clicks2"]
+    assert seeds["noisy25"] == "noisy25/v1" != protocols.parse("noisy50").seed
+
+
+def test_kind_and_severity_of_noise_are_chosen_after_the_annotator():
+    plain = protocols.parse("noisy25", annotator="erode")
+    assert (plain.name, plain.ratio_percent, plain.annotator, plain.said) == ("noisy25", 25, "erode", "")
+    hard = protocols.parse("noisy25", annotator="erode:severity=0.5,radius_high=6")
+    assert hard.options == protocols.OPTIONS["erode"] | {"severity": 0.5, "radius_high": 6.0}
+    assert hard.said == "radius_high=6, severity=0.5"
+    assert protocols.parse("noisy25", annotator="erode:severity=1") == plain
+    trusted = protocols.parse("noisy50", annotator="jsrt:trusted=1")
+    assert trusted.trusted and trusted.options == protocols.OPTIONS["jsrt"]
+    assert protocols.parse("scribble4", annotator="curve").options == protocols.OPTIONS["curve"]
+    assert protocols.parse("slices4", annotator="slices:n=4") == protocols.parse("slices4")
+
+
+@pytest.mark.parametrize(
+    ("name", "annotator", "said"),
+    [
+        ("noisy50", "erode:sevrity=1", "Did you mean 'severity'"),
+        ("noisy50", "erode:severity", "is no number"),
+        ("noisy50", "erode:severity=-1", "must be a number from 0"),
+        ("noisy50", "erode:severity=nan", "must be a number from 0"),
+        ("scribble", "curve:trusted=1", "no option of annotator curve 'trusted'"),
+        ("scribble", "erode", "has no annotator 'erode'"),
+        ("clicks1", "box", "has no annotator 'box'"),
+        ("scribble", "expert:band_mm=3", "no option of annotator expert"),
+    ],
+)
+def test_options_that_nobody_has_are_refused(name, annotator, said):
+    with pytest.raises(UsageError, match=said):
+        protocols.parse(name, annotator=annotator)
 
 
 def test_a_protocol_survives_json():
