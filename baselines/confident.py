@@ -35,9 +35,11 @@ class Doubts:
         """The doubted voxels of a case. Shape: (X, Y, Z)."""
         found = np.zeros(seen.label.shape, bool)
         for label, p in _by_label(seen):
-            margins = _bins((1 + p - p[label]) / 2) >= self.margin[label][:, None]
             unsure = _bins(p[label]) < self.self_confidence[label]
-            found[seen.label == label] = unsure & margins.any(0) & (p.argmax(0) != label)
+            few = p[:, unsure]  # all else is of the few that are left
+            margins = _bins((1 + few - few[label]) / 2) >= self.margin[label][:, None]
+            unsure[unsure] = margins.any(0) & (few.argmax(0) != label)
+            found[seen.label == label] = unsure
         return found
 
 

@@ -29,7 +29,8 @@ class Method(nn.Module):
 
     paper: ClassVar[str] = ""  # authors, venue, year: the table of docs/methods.md is made of these
     protocols: ClassVar[tuple[str, ...]] = ()  # that it was made for: of "full", "semi", "scribble", "noisy"
-    # Shares of a batch drawn from annotated and from unannotated cases; a share with no cases goes to the other.
+    # Shares of a batch drawn from "labelled" and "unlabelled" cases; a share with no cases goes to the other. A method
+    # with shares of "trusted" and "untrusted" labels (`Batch.trusted`) is refused where a view has not both.
     composition: ClassVar[Mapping[str, int]] = {"labelled": 1}
     # Trainings that follow on each other, each on its own labels.
     stages: ClassVar[tuple[Stage, ...]] = (Stage("train"),)

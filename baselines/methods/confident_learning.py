@@ -34,6 +34,7 @@ class ConfidentLearning(Method):
 
     paper: ClassVar[str] = "Zhang et al., MICCAI 2020 (confident learning)"
     protocols: ClassVar[tuple[str, ...]] = ("noisy",)
+    one_rank: ClassVar[str] = "it ranks all voxels of the view, where rounding can tip the balance"
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage("doubting", share=0.5),
         Stage("smoothed", share=0.5, relabel=True, predicted=True, fresh=True),

@@ -20,12 +20,12 @@ class DAST(Method):
     """L = (CE(b0, clean) + CE(b1, noisy)) / 2 + w(t) symKL(b0, b1) and w(t) mean |p_b0 - pseudo label|.
 
     Yang et al., IEEE JBHI 2022, as PyMIC's noisy-label study has it. Two decoders b0, b1 on one encoder; half of a
-    batch has labels that the view calls clean, half has noisy ones. Of the noisy half, with V the symmetric KL of both
-    branches, l_n = mean CE(b0) exp(-16 V) and l_c = mean CE(b1) exp(-16 V) are ranked among those of the last 20
-    steps. Only where l_n < l_c: if l_c is in the top fifth, the noise is severe, and symKL is added, each branch drawn
-    to the other as it stands; if l_n is at most the fifth smallest, the noise is mild, and b0 learns from the mean of
-    both branches' decisions and the label, sharpened with T = 0.5. w(t) = 0.1 times a sigmoid ramp (published: from
-    step 1000 to step 8000 of 10 000). Branch b0 predicts.
+    batch has labels that the view calls clean (a noisy view with `trusted=1`; any other is refused), half has noisy
+    ones. Of the noisy half, with V the symmetric KL of both branches, l_n = mean CE(b0) exp(-16 V) and l_c = mean
+    CE(b1) exp(-16 V) are ranked among those of the last 20 steps. Only where l_n < l_c: if l_c is in the top fifth, the
+    noise is severe, and symKL is added, each branch drawn to the other as it stands; if l_n is at most the fifth
+    smallest, the noise is mild, and b0 learns from the mean of both branches' decisions and the label, sharpened with
+    T = 0.5. w(t) = 0.1 times a sigmoid ramp (published: from step 1000 to step 8000 of 10 000). Branch b0 predicts.
 
     Differs from the public code: nothing is added before 20 batches were ranked (there an empty queue counts as rank
     -1, which is mild); sharpening is p^(1/T) / sum p^(1/T), the same for two classes; cross-entropy is that of the
