@@ -14,7 +14,7 @@ from views import weights
 from baselines import method as contract
 from baselines.batch import Batch
 from baselines.cache import prepare
-from baselines.config import AugmentConfig, NetSpec
+from baselines.config import AugmentConfig, NetConfig, NetSpec
 from baselines.device import compiles
 from baselines.log import Log
 from baselines.loop import Loop
@@ -25,6 +25,7 @@ from baselines.train import Setting, train
 from converters.errors import BenchError, EnvironmentFault
 
 CPU = torch.device("cpu")
+DEEP = NetConfig(widths=(4,) * 5, dropout=(0.0,) * 5)  # as many levels as any method has heads on
 
 # Takes a part of at most LIMIT samples once FROM of the training is over, and fails as torch does: half-way.
 HUNGRY = """
@@ -95,7 +96,8 @@ def hungry(folder, limit, start=0.0, error=CUDA_ERROR):
 @pytest.mark.parametrize("name", contract.names())
 @pytest.mark.parametrize("shown", ["partly", "whole"])
 def test_no_step_reads_a_value_from_the_device(name, parts, shown, request, small, tmp_path):
-    config = small(method=name, clip=1.0, augment=AugmentConfig(elastic=0.1, flip=True, quarter_turns=True))
+    augment = AugmentConfig(elastic=0.1, flip=True, quarter_turns=True)
+    config = small(method=name, net=DEEP, clip=1.0, augment=augment)
     loop = loop_over(request.getfixturevalue(shown), config, parts)
     with Watch():
         assert list(itertools.islice(loop.steps(1, tmp_path / "log.jsonl"), 4)) == [1, 2, 3, 4]
@@ -126,7 +128,7 @@ def test_what_the_watch_refuses():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", contract.names())
 def test_on_a_gpu_no_step_waits_for_it(name, partly, small, tmp_path):
-    config = small(method=name, clip=1.0, deterministic=False)
+    config = small(method=name, net=DEEP, clip=1.0, deterministic=False)
     loop = loop_over(partly, config)
     loop.device = torch.device("cuda")
     loop.method.to(loop.device)
