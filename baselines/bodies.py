@@ -1,14 +1,16 @@
 """NetConfig -> encoder-decoder: our U-Net, or any of segmentation-models-pytorch, with more decoders and scales."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
-from baselines.config import NetSpec
-from baselines.unet import Change, Form, UNet, pooling
+from baselines.config import NetConfig, NetSpec
+from baselines.unet import WAYS, Change, Form, UNet, pooling
 from converters.errors import BenchError, EnvironmentFault, unknown_name
 
 
@@ -16,7 +18,8 @@ from converters.errors import BenchError, EnvironmentFault, unknown_name
 class Parts:
     """What a method wants of a network beyond one encoder, one decoder, one scale."""
 
-    decoders: int | tuple[str, ...] = 1  # a number, or how each goes up: "linear", "transposed", "nearest" (U-Net only)
+    # A number, or how each goes up: "linear", "transposed", "nearest". Those of smp differ in first weights alone.
+    decoders: int | tuple[str, ...] = 1
     scales: int = 1  # heads on that many decoder levels, finest first
 
     @property
@@ -26,6 +29,7 @@ class Parts:
 
 
 ONE = Parts()
+MULTIPLE = 32  # of which the networks of smp want their edges
 
 
 class Body(Protocol):
@@ -47,42 +51,54 @@ class Smp(nn.Module):
     the decoder, where it has a list of them, else on the levels of the encoder.
     """
 
-    image_level = True
+    def __init__(self, make: Callable[[], nn.Module], classes: int, parts: Parts, image: Tensor) -> None:
+        """`image` is one that goes through once: what comes of it says how many channels each head reads.
 
-    def __init__(self, make: Callable[[], nn.Module], classes: int, parts: Parts) -> None:
+        Raises:
+            ValueError: fewer levels than scales.
+        """
         super().__init__()
         model: Any = make()
         self.encoder, self.decoder, self.segmentation_head = model.encoder, model.decoder, model.segmentation_head
         others: list[Any] = [make() for _ in range(parts.number - 1)]
         self.others = nn.ModuleList([nn.Sequential(one.decoder, one.segmentation_head) for one in others])
-        # How many channels a level has is known when the first image has come through.
-        heads = [[nn.LazyConv2d(classes, 3, padding=1) for _ in range(parts.scales - 1)] for _ in range(parts.number)]
+        self.image_level, channels = self._levels(image, parts.scales)
+        heads = [[nn.Conv2d(n, classes, 3, padding=1) for n in channels] for _ in range(parts.number)]
         self.coarse = nn.ModuleList([nn.ModuleList(some) for some in heads])
-        self._seen: list[Tensor] = []
-        for decoder, _ in self._decoders if parts.scales > 1 else ():
-            for block in _blocks(decoder):
-                block.register_forward_hook(lambda module, given, out: self._seen.append(out))
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Features of each level, finest first; the first is the image."""
+        """Features of each level, finest first; of most encoders the first is the image."""
         found = self.encoder(image)
-        # DPT's encoder gives features and, apart, the tokens that stand for no place: one list of both.
-        return [*found[0], *found[1]] if isinstance(found, tuple) else list(found)
+        # DPT's encoder gives features and, apart, the tokens that stand for no place, if any: one list of both.
+        return [*found[0], *(t for t in found[1] if t is not None)] if isinstance(found, tuple) else list(found)
 
     def decode(self, features: Sequence[Tensor], number: int = 0, changes: Sequence[Change] = ()) -> list[Tensor]:
         """Logits of each scale, finest first, by the decoder of that number."""
         decoder, head = self._decoders[number]
-        self._seen.clear()
-        finest = self._decoded(decoder, list(features))
-        coarser = self._seen[-2::-1] or [
-            level for level in features[1:] if level.ndim == finest.ndim and level.shape[1]
-        ]
         heads = [head, *self._coarse(number)]
-        read = [finest, *coarser[: len(heads) - 1]]
-        self._seen.clear()
+        read = self._read(decoder, features)[: len(heads)]
         if changes:
             read = [change(x) for change, x in zip(changes, read, strict=True)]
         return [one(x) for one, x in zip(heads, read, strict=True)]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Shape: (B, C, H, W), edges multiples of 32 -> (B, K, H, W) and coarser scales."""
+        return self.decode(self.encode(image))
+
+    @torch.no_grad()
+    def _levels(self, image: Tensor, scales: int) -> tuple[bool, list[int]]:
+        """Whether the first level is the image itself, and the channels that each coarser scale reads."""
+        self.eval()
+        levels = self.encode(image)
+        self.image_level = levels[0] is image
+        for decoder, _ in self._decoders if scales > 1 else ():
+            for block in _blocks(decoder):
+                block.register_forward_hook(_keep)
+        read = self._read(self.decoder, levels)
+        if len(read) < scales:
+            raise ValueError(f"it has {len(read)} levels to put heads on, and not {scales}")
+        self.train()
+        return self.image_level, [level.shape[1] for level in read[1:scales]]
 
     @property
     def _decoders(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -92,20 +108,43 @@ class Smp(nn.Module):
     def _coarse(self, number: int) -> Iterable[nn.Module]:
         return cast(nn.ModuleList, self.coarse[number])
 
-    def _decoded(self, decoder: nn.Module, features: list[Tensor]) -> Tensor:
-        half = len(features) // 2
-        split = type(decoder).__name__ == "DPTDecoder"
-        found: Tensor = decoder(features[:half], features[half:]) if split else decoder(features)
-        return found
+    def _read(self, decoder: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
+        """What there can be heads on, finest first."""
+        finest = _decoded(decoder, list(features))
+        kept = [block.__dict__.pop("kept", None) for block in _blocks(decoder)]
+        coarser = kept[-2::-1] if kept and kept[0] is not None else features[1 if self.image_level else 0 :]
+        return [finest, *(level for level in coarser if level.ndim == finest.ndim and level.shape[1])]
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Shape: (B, C, H, W), edges multiples of 32 -> (B, K, H, W) and coarser scales."""
-        return self.decode(self.encode(image))
+
+def _decoded(decoder: nn.Module, features: list[Tensor]) -> Tensor:
+    places = [level for level in features if level.ndim == 4]
+    tokens: Sequence[Tensor | None] = features[len(places) :] or [None] * len(places)
+    found: Tensor = decoder(places, tokens) if type(decoder).__name__ == "DPTDecoder" else decoder(features)
+    return found
 
 
 def _blocks(decoder: nn.Module) -> Sequence[nn.Module]:
     blocks = getattr(decoder, "blocks", None)
     return list(blocks) if isinstance(blocks, nn.ModuleList) else []
+
+
+def _keep(block: nn.Module, given: object, out: Tensor) -> None:
+    """A hook that knows no network, so that a copy of one keeps its own."""
+    block.__dict__["kept"] = out
+
+
+@contextlib.contextmanager
+def refusing(spec: NetSpec) -> Iterator[None]:
+    """A network that fails on a first image is one that cannot: says which and why."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        raise BenchError(
+            f"{named(spec)} cannot run on patches {list(spec.patch)}: {error}",
+            mend="choose another encoder or a larger train.patch",
+        ) from error
 
 
 def make_body(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
@@ -119,6 +158,9 @@ def _unet(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     if parts.scales >= len(config.widths):
         raise BenchError(f"a U-Net of {len(config.widths)} levels has no {parts.scales} to put heads on")
     ways = (config.upsampling,) * parts.decoders if isinstance(parts.decoders, int) else parts.decoders
+    for way in ways:
+        if way not in WAYS:
+            raise unknown_name("way up", way, WAYS)
     form = Form(ways, parts.scales, config.norm)
     body = UNet((spec.in_channels, spec.classes), config.widths, config.dropout, strides, form)
     return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
@@ -141,7 +183,18 @@ def _smp(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
             mend="leave train.net.norm at 'batch', or take train.net.arch = 'unet'",
         )
     _check_encoder(config.encoder)
-    return Smp(lambda: _model(spec), spec.classes, parts), (32, 32)
+    image = torch.zeros(1, spec.in_channels, *_padded(spec.patch))
+    with refusing(spec):
+        return Smp(lambda: _model(spec), spec.classes, parts, image), (MULTIPLE, MULTIPLE)
+
+
+def named(spec: NetSpec) -> str:
+    """The network in words."""
+    return "unet" if spec.config.arch == "unet" else f"{spec.config.arch} on {spec.config.encoder}"
+
+
+def _padded(patch: Sequence[int]) -> list[int]:
+    return [math.ceil(edge / MULTIPLE) * MULTIPLE for edge in patch]
 
 
 def _model(spec: NetSpec) -> nn.Module:
@@ -155,6 +208,7 @@ def _model(spec: NetSpec) -> nn.Module:
             encoder_weights=config.encoder_weights,
             in_channels=spec.in_channels,
             classes=spec.classes,
+            **_size(config, _padded(spec.patch)),
         )
     except (OSError, RuntimeError) as error:
         if config.encoder_weights is None:
@@ -166,6 +220,18 @@ def _model(spec: NetSpec) -> nn.Module:
     except (KeyError, ValueError, TypeError) as error:
         raise BenchError(f"smp cannot build {config.arch} on {config.encoder}: {error}") from error
     return model
+
+
+def _size(config: NetConfig, size: list[int]) -> dict[str, object]:
+    """What a transformer of timm that takes one size of image alone must be told, where that is another."""
+    import timm
+
+    name = config.encoder
+    usual = timm.get_pretrained_cfg(name.removeprefix("tu-")) if name.startswith("tu-") else None
+    if usual is None or not usual.fixed_input_size or list(usual.input_size[1:]) == size:
+        return {}
+    # The plain vision transformers of DPT take any size then, and keep the shapes of their weights.
+    return {"dynamic_img_size": True} if config.arch.lower() == "dpt" else {"img_size": size}
 
 
 def _check_encoder(name: str) -> None:

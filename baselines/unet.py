@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
 Stride = tuple[int, ...]
+WAYS = ("linear", "transposed", "nearest")  # a decoder can go up
 GROUPS = 8  # of group norm, or the largest divisor of the channels below
 
 
@@ -76,7 +77,7 @@ Change = Callable[[Tensor], Tensor]
 class Form:
     """What a U-Net has beyond its levels."""
 
-    ways: tuple[str, ...] = ("linear",)  # how each decoder goes up: "linear", "transposed", "nearest"
+    ways: tuple[str, ...] = ("linear",)  # of `WAYS`, how each decoder goes up
     scales: int = 1  # on how many levels of a decoder, finest first, there is a head
     norm: str = "batch"  # or "group"
 
