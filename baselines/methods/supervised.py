@@ -1,6 +1,7 @@
 """Supervised learning on whatever is annotated: the baseline of every protocol."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,6 +17,8 @@ class Supervised(Method):
     On scribbles this is partial cross-entropy plus partial Dice, as in nnU-Net with an ignore label; with `dice=0`
     and `ce=1` it is the plain partial cross-entropy of the scribble literature.
     """
+
+    protocols: ClassVar[tuple[str, ...]] = ("full", "semi", "scribble", "noisy")
 
     def __init__(self, make: Make, ce: float = 0.5, dice: float = 0.5) -> None:
         super().__init__(make)

@@ -1,0 +1,356 @@
+"""What every method is put through: tiny networks, a batch of its kind of annotation, a training that is watched."""
+
+import contextlib
+import dataclasses
+import functools
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from baselines import method as contract
+from baselines.batch import Batch
+from baselines.config import NetConfig, NetSpec
+from baselines.nets import Network, maker, networks
+from baselines.stages import Seen
+from baselines.unet import UNet
+from converters.dataset import IGNORE
+from converters.errors import BenchError
+
+STEPS, RATE = 60, 0.01
+DEEP = (8,) * 5
+SPEC = NetSpec(
+    config=NetConfig(widths=(8, 16), dropout=(0.0, 0.0)),
+    in_channels=1,
+    classes=3,
+    patch=(16, 16),
+    spacing=(1.0, 1.0),
+    precision="fp32",
+    channels_last=False,
+)
+
+
+def spec(ndim=2, **net):
+    """A tiny network; `net` changes its `NetConfig`."""
+    flat = msgspec.structs.replace(SPEC, config=msgspec.structs.replace(SPEC.config, **net))
+    return flat if ndim == 2 else msgspec.structs.replace(flat, patch=(8, 16, 16), spacing=(1.0,) * 3)
+
+
+def make(name, options=None, ndim=2, **net):
+    """The method of that name, or the class itself, on a tiny network; the same weights each time."""
+    cls = contract.find(name) if isinstance(name, str) else name
+    fitting = {**levels(cls), **net}  # which builds one, the first time
+    torch.manual_seed(0)
+    return contract.build(cls, maker(spec(ndim, **fitting)), options or {})
+
+
+@functools.cache
+def levels(cls):
+    """Five levels for a method that cannot do with two."""
+    try:
+        contract.build(cls, maker(SPEC), {})
+    except BenchError:
+        return {"widths": DEEP, "dropout": (0.0,) * len(DEEP)}
+    return {}
+
+
+def kind(cls):
+    """Of annotation that a method is tried on."""
+    if "unlabelled" in cls.composition:
+        return "semi"
+    return next((one for one in ("full", "scribble", "noisy") if one in cls.protocols), "full")
+
+
+def batch_of(cls, ndim=2, unit=2):
+    """A batch as the sampler lays it out for such a method: `unit` samples for each of its shares."""
+    shares = cls.composition
+    hidden = unit * shares.get("unlabelled", 0)
+    shown = unit * sum(share for name, share in shares.items() if name != "unlabelled")
+    return batch(ndim, hidden, max(shown, 4 - hidden), kind(cls))
+
+
+def batch(ndim=2, unannotated=2, annotated=2, kind="semi"):
+    """One made-up case, seen again and again under other noise: background 0, a square 1, a bar 2, brighter each."""
+    size = (16, 16) if ndim == 2 else (8, 16, 16)
+    count = annotated + unannotated
+    rng = np.random.default_rng(0)
+    target = torch.zeros(count, *size, dtype=torch.long)
+    target[..., 4:10, 4:10] = 1
+    target[..., 10:14, 2:8] = 2
+    image = target[:, None].float() + torch.from_numpy(rng.normal(0, 0.1, (count, 1, *size))).float()
+    if kind == "scribble":
+        drawn = torch.zeros(size, dtype=torch.bool)
+        drawn[..., 1::3, ::2] = True
+        target = torch.where(drawn, target, IGNORE)
+    target[annotated:] = IGNORE
+    seen = [n < annotated for n in range(count)]
+    return Batch(
+        image=image,
+        target=target,
+        case=torch.arange(count),
+        slice=torch.zeros(count, dtype=torch.long),
+        grid=torch.eye(2, 3).repeat(count, 1, 1) if ndim == 2 else torch.eye(3, 4).repeat(count, 1, 1),
+        # Of noisy labels the first half is called clean.
+        trusted=torch.tensor([n < (annotated // 2 if kind == "noisy" else annotated) for n in range(count)]),
+        annotated=tuple(seen),
+    )
+
+
+def rows(batch, chosen):
+    """Some samples of a batch: a slice or a list of numbers."""
+    numbers = range(len(batch.annotated))[chosen] if isinstance(chosen, slice) else chosen
+    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return Batch(
+        **{
+            name: tuple(value[n] for n in numbers) if name == "annotated" else value[list(numbers)]
+            for name, value in values.items()
+        }
+    )
+
+
+def stages_of(method, seen, like=None):
+    """(stage, batch) of a training, each entered when its turn comes: drawn labels, fresh weights where it says so.
+
+    `like`: a method whose stages are walked through in place of its own, on the labels as they are.
+    """
+    start = {name: value.clone() for name, value in method.state_dict().items()}
+    states = [None] * len(seen.annotated)
+    for stage in (like or method).stages:
+        labels = seen
+        if stage.relabel and like is None:
+            labels, states = _relabelled(method, stage, seen, states)
+        if stage.fresh:
+            method.load_state_dict(start)
+        method.enter(stage)
+        method.train()
+        yield stage, labels
+
+
+def _relabelled(method, stage, seen, states):
+    """The batch with the targets that a method draws anew for a stage, each sample being a case of its own."""
+    method.eval()
+    with torch.no_grad():
+        drawn = list(method.relabel([_case(method, stage, seen, n, state) for n, state in enumerate(states)]))
+    drawn = [one if isinstance(one, tuple) else (one, None) for one in drawn]
+    target = np.stack([np.moveaxis(label, -1, 0).reshape(seen.target.shape[1:]) for label, _ in drawn])
+    annotated = tuple(bool(any_) for any_ in (target != IGNORE).reshape(len(target), -1).any(1))
+    labels = dataclasses.replace(seen, target=torch.from_numpy(target).long(), annotated=annotated)
+    return labels, [state for _, state in drawn]
+
+
+def _case(method, stage, seen, number, state):
+    def on_grid(values):  # slices first -> slices last
+        return np.moveaxis((values if seen.image.ndim == 5 else values.unsqueeze(-3)).numpy(), -3, -1)
+
+    return Seen(
+        case=f"case{number}",
+        label=on_grid(seen.target[number]).astype(np.uint8),
+        image=on_grid(seen.image[number]),
+        probabilities=on_grid(method.logits(seen.image[[number]])[0].softmax(0)) if stage.predicted else None,
+        spacing=(1.0, 1.0, 1.0),
+        slice_axis=2,
+        rng=np.random.default_rng(number),
+        previous=state,
+    )
+
+
+@dataclasses.dataclass
+class Course:
+    """What was seen of a training."""
+
+    method: contract.Method
+    seen: Batch  # what the last stage learnt from
+    alive: dict[str, bool] = dataclasses.field(default_factory=dict)  # "stage/term": its gradient reached a weight
+    untaught: set[str] = dataclasses.field(default_factory=set)  # weights said to learn, that no gradient ever reached
+    leaks: set[str] = dataclasses.field(default_factory=set)  # weights that do not learn, and got a gradient or moved
+    teachers: dict[str, set[str]] = dataclasses.field(default_factory=dict)  # path -> "moved", "zero", "student"
+
+
+@functools.cache
+def overfitted(name):
+    """A watched training of a method on one case; nobody may change what it gives."""
+    return course(make(name))
+
+
+def course(method, steps=STEPS, rate=RATE):
+    """All stages of a method on one batch, watched."""
+    seen = batch_of(type(method))
+    found = Course(method, seen)
+    learning = {name for name, weight in method.named_parameters() if weight.requires_grad}
+    taught = set()
+    for stage, found.seen in stages_of(method, seen):
+        _stage(found, taught, max(10, round(steps * stage.share)), rate)
+        learning |= {name for name, weight in method.named_parameters() if weight.requires_grad}
+    found.untaught = _parts(method, learning) - _parts(method, taught)
+    return found
+
+
+def _parts(method, names):
+    """Weights of our U-Net one by one, those of other networks by part: attention to one place learns nothing."""
+    foreign = [f"{path}.body." for path, net in method.named_modules() if isinstance(net, Network)]
+    foreign = [path for path in foreign if not isinstance(method.get_submodule(path[:-1]), UNet)]
+    found = set()
+    for name in names:
+        path = next((path for path in foreign if name.startswith(path)), None)
+        found.add(name if path is None else path + name.removeprefix(path).partition(".")[0])
+    return found
+
+
+def _stage(found, taught, steps, rate):
+    method = found.method
+    before = {path: clone(net) for path, net in frozen(method)}
+    optimizer = torch.optim.Adam(method.parameter_groups(), rate)
+    for step, terms in enumerate(steps_of(method, found.seen, optimizer, steps, noise=0.1)):
+        weights = dict(method.named_parameters())
+        for term, value in terms.items():
+            name = f"{method.stage.name}/{term}"
+            assert torch.isfinite(value), f"{name} is {value} at step {step}"
+            if not found.alive.get(name):
+                found.alive[name] = reaches(value, [w for w in weights.values() if w.requires_grad])
+        sum(terms.values()).backward()
+        graded = {name for name, weight in weights.items() if weight.grad is not None}
+        found.leaks |= {name for name in graded if not weights[name].requires_grad}
+        taught |= {name for name in graded - taught - found.leaks if weights[name].grad.any()}
+        still = {name: weight.detach().clone() for name, weight in weights.items() if not weight.requires_grad}
+        optimizer.step()
+        found.leaks |= {name for name, value in still.items() if not torch.equal(value, weights[name])}
+    for name, alive in found.alive.items():
+        stage, _, term = name.partition("/")
+        found.alive[name] = alive or (stage == method.stage.name and _wakes(method, found.seen, term))
+    for path, net in frozen(method):
+        found.teachers.setdefault(path, set()).update(_fate(method, net, before.get(path)))
+
+
+def _wakes(method, seen, term):
+    """Whether a term that waits for what a method remembers, outside its networks, teaches if that were different."""
+    inside = {id(buffer) for net in networks(method) for buffer in net.buffers()}
+    memory = [buffer for buffer in method.buffers() if id(buffer) not in inside and buffer.is_floating_point()]
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    learning = [weight for weight in method.parameters() if weight.requires_grad]
+    found = False
+    for number in range(20 if memory else 0):
+        torch.manual_seed(number)
+        with torch.no_grad():
+            for weight in learning:
+                weight.add_(0.1 * torch.randn_like(weight))
+            for buffer in memory:
+                buffer.fill_((0.0, 1e3)[number % 2])
+        found = found or reaches(method(seen, 0.9)[term], learning)
+    method.load_state_dict(before)
+    return found
+
+
+def steps_of(method, seen, optimizer, steps, start=0, noise=0.0):
+    """The terms of each step; whoever asks takes the gradients and the step of the optimiser.
+
+    `noise`: SD of what is added to the images anew at each step.
+    """
+    method.train()
+    for step in range(start, start + steps):
+        optimizer.zero_grad()
+        torch.manual_seed(step)
+        image = seen.image + noise * torch.randn_like(seen.image) if noise else seen.image
+        yield method(dataclasses.replace(seen, image=image), step / (start + steps))
+        method.after_step(step)
+
+
+def learn(method, seen, steps=3, rate=0.1, like=None):
+    """Train plainly, in every stage, and return the parameters of the network that predicts."""
+    for _, labels in stages_of(method, seen, like):
+        optimizer = torch.optim.SGD(method.parameter_groups(), rate, momentum=0.9, weight_decay=1e-4)
+        for terms in steps_of(method, labels, optimizer, steps):
+            sum(terms.values()).backward()
+            optimizer.step()
+    return clone(method.net)
+
+
+def reaches(value, weights):
+    """Whether a term has a gradient, other than 0, in any of the weights."""
+    if not value.requires_grad:
+        return False
+    gradients = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return any(gradient is not None and bool(gradient.abs().max() > 0) for gradient in gradients)
+
+
+def frozen(method):
+    """(path, network) of every network that does not learn by gradients."""
+    of = {id(net): path for path, net in method.named_modules()}
+    return [
+        (of[id(net)], net) for net in networks(method) if not any(weight.requires_grad for weight in net.parameters())
+    ]
+
+
+def clone(module: nn.Module):
+    """Its parameters, as they are now."""
+    return {name: weight.detach().clone() for name, weight in module.named_parameters()}
+
+
+def _fate(method, teacher, before):
+    weights = clone(teacher)
+    fate = {"zero"} if any(bool((value == 0).all()) and value.ndim > 1 for value in weights.values()) else set()
+    if before is not None and any(not torch.equal(value, before[name]) for name, value in weights.items()):
+        fate.add("moved")
+    for student in networks(method):
+        other = clone(student)
+        if student is not teacher and other.keys() == weights.keys():
+            fate |= {"student"} if all(torch.equal(value, other[name]) for name, value in weights.items()) else set()
+    return fate
+
+
+def lifeless(found):
+    """What is wrong with a training's teachers, in words; nothing where there are none."""
+    wrong = []
+    for path, fate in found.teachers.items():
+        wrong += [f"{path} never moves"] if "moved" not in fate else []
+        wrong += [f"{path} is {fault}" for fault in sorted(fate - {"moved"})]
+    return wrong
+
+
+def dice(predicted, target, classes=3):
+    """Mean Dice of the structures, where somebody annotated."""
+    predicted = torch.where(target == IGNORE, IGNORE, predicted)
+    pairs = [(predicted == k, target == k) for k in range(1, classes)]
+    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()).clamp(min=1) for a, b in pairs]))
+
+
+class _Host(TorchDispatchMode):
+    """What neither comes from the GPU nor goes there is done in earnest: a number drawn on the host may be read."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.ops.aten._pin_memory.default:
+            return args[0]
+        place = kwargs.get("device")
+        away = place is not None and torch.device(place).type == "cuda"
+        if away or any(isinstance(leaf, FakeTensor) for leaf in tree_leaves((args, kwargs))):
+            return function(*args, **kwargs)
+        with unset_fake_temporarily():
+            return function(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def gpu_without_values(method, *batches):
+    """The batches, and the method in place, on a GPU that is not there: a tensor knows its place and shape alone.
+
+    What reads a value is an error there, and so is what takes a tensor that was left on the host.
+    """
+    tensors = [field.name for field in dataclasses.fields(Batch) if field.name != "annotated"]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for module in method.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                module._parameters[name] = nn.Parameter(_elsewhere(weight), weight.requires_grad)
+            for name, buffer in module.named_buffers(recurse=False):
+                module._buffers[name] = _elsewhere(buffer)
+        moved = [
+            dataclasses.replace(one, **{name: _elsewhere(getattr(one, name)) for name in tensors}) for one in batches
+        ]
+        with _Host():
+            yield moved
+
+
+def _elsewhere(tensor):
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cuda")
