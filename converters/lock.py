@@ -50,6 +50,12 @@ def locked(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def holder(folder: Path) -> Holder | None:
+    """The living process that holds the folder, or None."""
+    found = _read(folder / "lock.json")
+    return None if found is None or _stale(found) else found
+
+
 def _take(path: Path, mine: Holder) -> None:
     if _create(path, mine):
         return
