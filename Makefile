@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas faults constraints clean
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ gate: $(READY) ## train on made-up patients: are the scores no worse than the co
 
 schemas: $(READY) ## write docs/schemas from the types
 	$(BIN)/python -c "from pathlib import Path; from bench.schemas import publish; publish(Path('docs/schemas'))"
+
+methods: $(READY) ## write docs/methods.md from the classes
+	$(BIN)/python -c "from pathlib import Path; from bench.zoo import publish; publish(Path('docs/methods.md'))"
 
 faults: $(READY) ## write docs/faults.md from the marks of the tests
 	$(BIN)/python tests/faults/fault_table.py

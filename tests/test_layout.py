@@ -50,6 +50,7 @@ LOADED = "; import sys; print('modules:', *sys.modules)"
         "bench.cli",
         "bench.recipe",
         "bench.protocols",
+        "bench.zoo",
         "converters.dataset",
         "leaderboards.record",
         "leaderboards.render",
