@@ -12,7 +12,7 @@ from bench.views import view
 from converters.dataset import Dataset
 from converters.volume import Volume, read_label, write_nifti
 
-ALL = ("full", "semi10", "semi40", "scribble", "noisy")
+ALL = ("full", "semi10", "semi40", "scribble", "noisy", "scribble4", "clicks1", "boxes", "slices2", "classes1")
 
 
 @pytest.mark.parametrize("name", ALL)
