@@ -276,6 +276,26 @@ def reaches(value, weights):
     return any(gradient is not None and bool(gradient.abs().max() > 0) for gradient in gradients)
 
 
+def changed_by_forward(method, seen):
+    """Weights that a forward pass on two parts of a batch moves, and terms that differ when it is asked for again.
+
+    Between the two, buffers are put back and the random numbers begin anew.
+    """
+    weights = {name: weight.detach().clone() for name, weight in method.named_parameters()}
+    buffers = {name: buffer.clone() for name, buffer in method.named_buffers()}
+    given = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        given.append([method(seen.part(number, 2), 0.5) for number in range(2)])
+        for name, buffer in method.named_buffers():
+            buffer.copy_(buffers[name])
+    found = {name for name, weight in method.named_parameters() if not torch.equal(weight, weights[name])}
+    for first, again in zip(*given, strict=True):
+        found |= first.keys() ^ again.keys()
+        found |= {term for term in first.keys() & again.keys() if not torch.equal(first[term], again[term])}
+    return found
+
+
 def frozen(method):
     """(path, network) of every network that does not learn by gradients."""
     of = {id(net): path for path, net in method.named_modules()}

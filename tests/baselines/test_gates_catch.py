@@ -68,6 +68,17 @@ class Left(Supervised):
         return {name: (value * torch.ones(3)).mean() for name, value in super().forward(batch, progress).items()}
 
 
+class Counts(Supervised):
+    """Remembers in Python what a buffer should."""
+
+    seen = 0
+
+    def forward(self, batch, progress):
+        self.seen += 1
+        terms = super().forward(batch, progress)
+        return {**terms, "ce": terms["ce"] * self.seen}
+
+
 @pytest.mark.parametrize(
     ("cls", "fault"), [(Dead, "teacher is zero"), (Still, "teacher never moves"), (Copy, "teacher is student")]
 )
@@ -104,3 +115,8 @@ def test_what_would_wait_for_a_gpu_or_fail_there_is_noticed(cls, error):
     method = make(cls).train()
     with gates.gpu_without_values(method, gates.batch()) as batches, pytest.raises(error):
         method(batches[0], 0.5)
+
+
+def test_a_state_that_no_buffer_holds_is_noticed():
+    assert gates.changed_by_forward(make(Counts), gates.batch()) == {"ce"}
+    assert gates.changed_by_forward(make(Supervised), gates.batch()) == set()

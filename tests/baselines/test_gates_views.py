@@ -42,3 +42,9 @@ def test_garbage_in_hidden_labels_changes_no_weight(name, whole, poisoned, small
     for folder, dataset in (("clean", whole), ("dirty", poisoned)):
         train(shown(dataset, gates.kind(cls)), config, tmp_path / folder, Setting())
     assert weights(tmp_path / "clean") == weights(tmp_path / "dirty")
+
+
+def test_the_garbage_is_garbage(whole, poisoned, small, tmp_path):
+    for folder, dataset in (("clean", whole), ("dirty", poisoned)):
+        train(dataset, small(), tmp_path / folder, Setting())
+    assert weights(tmp_path / "clean") != weights(tmp_path / "dirty")
