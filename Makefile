@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## made-up patients, four protocols, one table: three minutes on two cores
 	$(BIN)/bench demo
 
-test: $(READY) ## the test suite
-	$(BIN)/pytest
+test: $(READY) ## the test suite, a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
 
 check: $(READY) ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -166,6 +166,6 @@ def _state(folder: Path | None, case: Case) -> State | None:
     path = folder / f"{case.id}.npz" if folder is not None else None
     if path is None or not path.is_file():
         return None
-    with np.load(path) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         found: State = stored["state"]
         return found

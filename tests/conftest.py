@@ -13,6 +13,8 @@ from bench.cli import main
 # A busy machine is no fault of the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+# What a command prints depends on the width of a terminal, and a pytest that runs in several processes names one.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
