@@ -83,7 +83,9 @@ def _crops(image: np.ndarray, label: np.ndarray, ndim: int, count: int) -> Itera
 
 def plain(model: Path) -> torch.nn.Module:
     """The network alone: float32, torch's own layout."""
-    return load_model(model, CPU)[0].net.body.to(memory_format=torch.contiguous_format).eval()
+    body = load_model(model, CPU)[0].net.body.to(memory_format=torch.contiguous_format).eval()
+    body.register_forward_hook(lambda module, given, scales: scales[0])  # logits, not a list of one scale
+    return body
 
 
 def ours_to_file(folder: Path) -> Path:

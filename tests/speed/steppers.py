@@ -67,7 +67,9 @@ def method_of(made: TrainConfig):
 def body_of(net: str) -> torch.nn.Module:
     """The network alone, as anybody would build it: float32, torch's own layout."""
     body = method_of(config(net)).net.body
-    return copy.deepcopy(body).to(memory_format=torch.contiguous_format).train()
+    alone = copy.deepcopy(body).to(memory_format=torch.contiguous_format).train()
+    alone.register_forward_hook(lambda module, given, scales: scales[0])  # logits, not a list of one scale
+    return alone
 
 
 def cases() -> list[Prepared]:
