@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from baselines.stages import DOUBTED
 from baselines.transfer import sent
 from converters.dataset import IGNORE
 
@@ -81,6 +82,12 @@ class Batch:
     def part(self, number: int, parts: int) -> "Batch":
         """Every `parts`-th sample from `number` on, as views: the mix of the batch where each share divides."""
         return Batch(*(getattr(self, field.name)[number::parts] for field in dataclasses.fields(self)))
+
+
+def without_doubt(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Target without the mark `DOUBTED`, and where it was. Shape: (B, *S) int64 -> the same, (B, *S) bool."""
+    doubted = (target >= DOUBTED) & (target != IGNORE)
+    return torch.where(doubted, target - DOUBTED, target), doubted
 
 
 def classes_one_hot(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:

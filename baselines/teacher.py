@@ -4,7 +4,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from baselines.losses import entropy
 from baselines.nets import Network
+from baselines.perturb import teacher_noise
+from baselines.ramps import ramp_up
 
 
 class Teacher(Network):
@@ -28,6 +31,21 @@ class Teacher(Network):
         for path in found.values():
             owner, _, name = path.rpartition(".")
             self._pairs.append((self.get_submodule(owner), student.get_submodule(owner), name))
+
+    @torch.no_grad()
+    def noisy(self, image: Tensor, sd: float) -> Tensor:
+        """Its softmax of the image with `teacher_noise`, drawn anew each time. Shape: (B, C, *S) -> (B, K, *S)."""
+        logits: Tensor = self(image + teacher_noise(image, sd))[0]
+        return logits.softmax(1)
+
+    @torch.no_grad()
+    def certain(self, image: Tensor, sd: float, passes: int, progress: float) -> Tensor:
+        """1 where the entropy of the mean of that many noisy passes, over log K, is below 0.75 + 0.25 ramp; else 0.
+
+        Yu et al., MICCAI 2019 (UA-MT). Shape: (B, *S) float32.
+        """
+        mean = torch.stack([self.noisy(image, sd) for _ in range(passes)]).mean(0)
+        return (entropy(mean) < 0.75 + 0.25 * ramp_up(progress)).float()
 
     @torch.no_grad()
     def move(self, step: int, decay: float) -> None:

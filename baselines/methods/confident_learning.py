@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from baselines import confident
-from baselines.batch import Batch, classes_one_hot
+from baselines.batch import Batch, classes_one_hot, without_doubt
 from baselines.method import Method
 from baselines.nets import Make
 from baselines.stages import DOUBTED, Drawn, Seen, Stage
-from converters.dataset import IGNORE
 from converters.errors import BenchError
 
 
@@ -47,8 +46,7 @@ class ConfidentLearning(Method):
     def forward(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """One term, `ce`; no label is doubted in the first stage."""
         logits = self.logits(batch.image)
-        doubted = (batch.target >= DOUBTED) & (batch.target != IGNORE)
-        code = torch.where(doubted, batch.target - DOUBTED, batch.target)
+        code, doubted = without_doubt(batch.target)
         one_hot, annotated = classes_one_hot(code, logits.shape[1])
         smooth = (1 - self.epsilon) * one_hot + self.epsilon * (1 - one_hot) / (logits.shape[1] - 1)
         label = torch.where(doubted.unsqueeze(1), smooth, one_hot)

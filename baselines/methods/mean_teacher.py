@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.losses import mean_squared, supervision
 from baselines.method import Method
 from baselines.nets import Make
-from baselines.perturb import teacher_noise
 from baselines.ramps import ramp_up
 from baselines.teacher import Teacher
 
@@ -47,8 +45,7 @@ class MeanTeacher(Method):
         """Terms `ce`, `dice`, `consistency`."""
         logits, target, student = self.both(batch)
         image = batch.image[batch.pool()]
-        with torch.no_grad():
-            teacher = self.teacher(image + teacher_noise(image, self.noise))[0].softmax(1)
+        teacher = self.teacher.noisy(image, self.noise)
         return {
             **supervision(logits, target),
             "consistency": self.weight * ramp_up(progress) * mean_squared(student.softmax(1), teacher),

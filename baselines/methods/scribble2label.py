@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.batch import Batch
+from baselines.batch import Batch, without_doubt
 from baselines.losses import cross_entropy
 from baselines.method import Method
 from baselines.nets import Make
@@ -48,9 +48,9 @@ class Scribble2Label(Method):
         logits = self.logits(batch.image)
         if not self.stage.relabel:
             return {"ce": cross_entropy(logits, batch.target)}
-        grown = (batch.target >= DOUBTED) & (batch.target != IGNORE)
+        code, grown = without_doubt(batch.target)
         drawn = torch.where(grown, IGNORE, batch.target)
-        pseudo = torch.where(grown, batch.target - DOUBTED, IGNORE)
+        pseudo = torch.where(grown, code, IGNORE)
         return {
             "ce": cross_entropy(logits, drawn),
             "pseudo": self.weight * cross_entropy(logits, pseudo),

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from baselines.batch import Batch
-from baselines.losses import entropy, supervision
+from baselines.losses import supervision
 from baselines.method import Method
 from baselines.nets import Make
-from baselines.perturb import teacher_noise
 from baselines.ramps import ramp_up
 from baselines.teacher import Teacher
 
@@ -45,12 +44,8 @@ class UncertaintyAwareMeanTeacher(Method):
         """Terms `ce`, `dice`, `consistency`."""
         logits, target, student = self.both(batch)
         image = batch.image[batch.pool()]
-        with torch.no_grad():
-            teacher = self._taught(image)
-            mean = torch.zeros_like(teacher)
-            for _ in range(self.passes):
-                mean += self._taught(image) / self.passes
-            certain = (entropy(mean) < 0.75 + 0.25 * ramp_up(progress)).float()
+        teacher = self.teacher.noisy(image, self.noise)
+        certain = self.teacher.certain(image, self.noise, self.passes, progress)
         distance = torch.square(student.softmax(1) - teacher).sum(1)
         consistency = (certain * distance).sum() / (2 * certain.sum()).clamp(min=1)
         return {**supervision(logits, target), "consistency": self.weight * ramp_up(progress) * consistency}
@@ -58,7 +53,3 @@ class UncertaintyAwareMeanTeacher(Method):
     def after_step(self, step: int) -> None:
         """Move the teacher."""
         self.teacher.move(step, self.decay)
-
-    def _taught(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.teacher(image + teacher_noise(image, self.noise))[0]
-        return logits.softmax(1)

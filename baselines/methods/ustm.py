@@ -1,6 +1,5 @@
 """USTM: a teacher sees the image turned, and is believed where it is certain."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from baselines.batch import Batch
 from baselines.losses import cross_entropy
 from baselines.method import Method
 from baselines.nets import Make
-from baselines.perturb import Turn, teacher_noise
+from baselines.perturb import Turn
 from baselines.ramps import ramp_up
 from baselines.teacher import Teacher
 
@@ -45,11 +44,8 @@ class USTM(Method):
         logits = self.logits(batch.image)
         turn = Turn.drawn()
         image = turn(batch.image)
-        with torch.no_grad():
-            told = self._teach(image)
-            mean = torch.stack([self._teach(image) for _ in range(self.passes)]).mean(0)
-            doubt = -(mean * torch.log(mean + 1e-6)).sum(1, keepdim=True)
-            sure = (doubt < (0.75 + 0.25 * ramp_up(progress)) * math.log(mean.shape[1])).float()
+        told = self.teacher.noisy(image, self.noise)
+        sure = self.teacher.certain(image, self.noise, self.passes, progress).unsqueeze(1)
         error = (sure * torch.square(turn(logits.softmax(1)) - told)).sum() / (2 * sure.sum() + 1e-16)
         return {
             "ce": cross_entropy(logits, batch.target),
@@ -59,7 +55,3 @@ class USTM(Method):
     def after_step(self, step: int) -> None:
         """Move the teacher."""
         self.teacher.move(step, self.decay)
-
-    def _teach(self, image: Tensor) -> Tensor:
-        p: Tensor = self.teacher(image + teacher_noise(image, self.noise))[0].softmax(1)
-        return p

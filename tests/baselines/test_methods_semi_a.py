@@ -63,12 +63,12 @@ def dice(p, classes, weight=1.0):
     return (1 - (2 * overlap + 1e-5) / (size + 1e-5)).mean()
 
 
-def noises(monkeypatch, name, count):
+def noises(monkeypatch, count):
     """What the teacher's noise is to be, in turn."""
     torch.manual_seed(2)
     drawn = [0.5 * torch.randn(4, 1, 16, 16) for _ in range(count)]
     left = iter(drawn)
-    module = importlib.import_module(f"baselines.methods.{name}")
+    module = importlib.import_module("baselines.teacher")
     monkeypatch.setattr(module, "teacher_noise", lambda image, sd: next(left)[: len(image)])
     return drawn
 
@@ -100,7 +100,7 @@ def test_entropy_is_taken_over_annotated_and_unannotated_images(apart, progress)
 @pytest.mark.parametrize(("unannotated", "pool"), POOLS)
 def test_mean_teacher_follows_its_equation(unannotated, pool, monkeypatch):
     method, seen = poked("mean_teacher"), batch(unannotated=unannotated, annotated=4 - unannotated)
-    (noise,) = noises(monkeypatch, "mean_teacher", 1)
+    (noise,) = noises(monkeypatch, 1)
     image = seen.image[pool]
     distance = squared(probabilities(method.net, image), probabilities(method.teacher, image + noise[: len(image)]))
     as_expected(method(seen, 1.0)["consistency"], 0.1 * distance.mean())
@@ -110,7 +110,7 @@ def test_mean_teacher_follows_its_equation(unannotated, pool, monkeypatch):
 @pytest.mark.parametrize(("unannotated", "pool"), POOLS)
 def test_uamt_follows_its_equation_and_its_threshold_is_that_of_all_classes(unannotated, pool, progress, monkeypatch):
     method, seen = poked("uamt", spread=2.5), batch(unannotated=unannotated, annotated=4 - unannotated)
-    drawn = noises(monkeypatch, "uamt", 9)
+    drawn = noises(monkeypatch, 9)
     image = seen.image[pool]
     first, *rest = [probabilities(method.teacher, image + noise[: len(image)]) for noise in drawn]
     assert len(rest) == 8
