@@ -1,21 +1,26 @@
 """Every page that is made of committed records: what it should hold, writing it, and where it differs."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from converters.errors import BenchError
 from converters.files import safe_id, write_bytes
 from leaderboards import clinical, columns, export, readme, render, tolerances
 from leaderboards.collect import load
-from leaderboards.record import Record
-from leaderboards.table import Row, rows
+from leaderboards.site import efficiency
+from leaderboards.site.content import Content, Extras
+from leaderboards.site.figures import save
+from leaderboards.summary import ranked
+from leaderboards.table import Row
 
 FOLDER = "pages"
 GATE = "gate"  # the page of tolerances
-ENDINGS = (".csv", ".json", ".md", ".tex")
+BUDGET = "budget"  # ends the names of figures
+ENDINGS = (".csv", ".json", ".md", ".svg", ".tex")
 COMMAND = "bench table --write leaderboards/"
+_SAID = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
 
 
 def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
@@ -27,18 +32,18 @@ def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
         BenchError: there is no record, a dataset's name cannot name a file, or a README block has no record.
     """
     found = load([leaderboards / "results"])
-    made, left_out = rows(found.records, found.verified)
-    if not made:
+    content = Content(found, Extras())
+    if not content.rows:
         raise BenchError("no record to make pages of", where=leaderboards / "results", mend="commit records there")
     pages = {}
-    for dataset, members in groupby(made, lambda row: row.section.dataset):
-        for ending, text in _texts(list(members), found.records).items():
+    for dataset in content.datasets:
+        for ending, text in _texts(content, dataset).items():
             pages[leaderboards / FOLDER / f"{_file(dataset)}{ending}"] = text
     pages[leaderboards / FOLDER / f"{GATE}.md"] = tolerances.page(
         tolerances.tolerances(found.records, found.verified)[0]
     )
-    pages |= _readme(_above(leaderboards) / "README.md", made)
-    return pages, [*found.problems, *left_out]
+    pages |= _readme(_above(leaderboards) / "README.md", content.rows)
+    return pages, content.problems
 
 
 def _above(folder: Path) -> Path:
@@ -54,19 +59,32 @@ def _file(dataset: str) -> str:
     return dataset
 
 
-def _texts(made: list[Row], records: Iterable[Record]) -> dict[str, str]:
-    measured = clinical.measure(made, records)
+def _texts(content: Content, dataset: str) -> dict[str, str]:
+    made = content.of(dataset)
+    measured = clinical.measure(made, content.records.values())
     tables = [*columns.tables(made), *clinical.tables(made, measured)]
-    dataset = made[0].section.dataset
+    figures = {f"-{BUDGET}{number}.svg": svg for number, svg in _figures(content, made)}
+    shown = [f"![score against annotation budget]({dataset}{ending})\n" for ending in figures]
     return {
-        ".md": "\n".join([f"# {dataset}\n\nMade by `{COMMAND}`; never edited.\n", *map(render.markdown, tables)]),
+        ".md": "\n".join(
+            [f"# {dataset}\n\nMade by `{COMMAND}`; never edited.\n", *shown, *map(render.markdown, tables)]
+        ),
         ".tex": "\n".join([f"% {dataset}: made by `{COMMAND}`, never edited.\n", *map(render.latex, tables)]),
         ".csv": export.csv_text(made, measured),
         ".json": export.json_text(made, measured),
-    }
+    } | figures
 
 
-def _readme(path: Path, made: list[Row]) -> dict[Path, str]:
+def _figures(content: Content, made: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Number and SVG of the score against the budget, for every table that has two budgets of a kind of labels."""
+    for number, members in enumerate(columns.by_table(made)):
+        for definition in ranked(members[0].macro)[:1]:
+            if drawn := efficiency.budgets(content.groups(members), definition):
+                title = columns.table_title(members[0].section)
+                yield f"-{number}" if number else "", save(drawn, title).svg.decode()
+
+
+def _readme(path: Path, made: Sequence[Row]) -> dict[Path, str]:
     if not path.is_file() or not readme.MARKER.search(text := path.read_text(encoding="utf-8")):
         return {}
     return {path: readme.fill(text, made)}
@@ -74,7 +92,7 @@ def _readme(path: Path, made: list[Row]) -> dict[Path, str]:
 
 def write(leaderboards: Path, pages: Mapping[Path, str]) -> list[Path]:
     """Write every page and remove those nobody makes any more; the files that changed."""
-    changed = [path for path, text in pages.items() if _found(path) != text]
+    changed = [path for path, text in pages.items() if difference(path, text)]
     for path in changed:
         write_bytes(path, pages[path].encode())
     for path in (stale := _stale(leaderboards, pages)):
@@ -92,12 +110,20 @@ def differences(leaderboards: Path, pages: Mapping[Path, str]) -> list[str]:
 
 def difference(path: Path, text: str) -> str:
     """A unified diff from what a file holds to a text; empty when they are the same."""
-    found = _found(path)
+    found, text = _compared(path, _found(path)), _compared(path, text)
     if found == text:
         return ""
     lines = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "from the records", lineterm="", n=0)
     # Line ends are no line: two texts may differ in nothing else.
     return "\n".join(lines) or f"{path}: other line ends"
+
+
+def _compared(path: Path, text: str) -> str:
+    """What must agree: of a figure what it says in words, because other versions of matplotlib draw other lines."""
+    if path.suffix != ".svg":
+        return text
+    said = _SAID.search(text)
+    return said[1] if said else ""
 
 
 def _found(path: Path) -> str:

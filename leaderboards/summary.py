@@ -122,6 +122,12 @@ def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summar
     )
 
 
+def run_means(runs: Iterable[Sequence[CaseScore]], definition: str) -> list[float]:
+    """The mean of each run; runs in which no score has a value are left out."""
+    found = [summarise([cases], definition) for cases in runs]
+    return [summary.mean for summary in found if summary is not None]
+
+
 def _quartiles(values: list[float]) -> list[float]:
     # A single value has no quantiles in the standard library before Python 3.13.
     return values * 3 if len(values) == 1 else statistics.quantiles(values, n=4, method="inclusive")

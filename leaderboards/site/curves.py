@@ -1,103 +1,20 @@
-"""Figures of curves: Dice against labels spent, Dice against time, losses against steps."""
+"""Figures of curves: Dice against time, losses against steps."""
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from converters.files import digest
-from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, marker, named, panels
+from leaderboards.site.figures import Drawing, colour, drawing, entry, listed, marker, named, panels
 from leaderboards.site.plots import metric
 from leaderboards.standing import name
-from leaderboards.summary import summarise
+from leaderboards.summary import run_means
 from leaderboards.table import machine
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from leaderboards.record import Record
     from leaderboards.site.logs import Log
     from leaderboards.table import Group
-
-FULL = 100  # percent of the training subjects that the protocol `full` labels
-
-
-class _Series(NamedTuple):
-    name: str
-    points: dict[int, list[float]]  # percent -> the mean of each run
-
-
-def percent(protocol: str) -> int | None:
-    """The share of training subjects that a protocol labels densely, in %; None where it is not about that."""
-    if protocol == "full":
-        return FULL
-    number = protocol.removeprefix("semi")
-    return int(number) if number != protocol and number.isascii() and number.isdigit() and int(number) else None
-
-
-@drawing
-def efficiency(groups: "Sequence[Group]", definition: str) -> Drawing | None:
-    """The mean score against the share of labelled subjects; None where no method has two shares.
-
-    Line through the means of the runs, band from the lowest to the highest, dashed line at the best with all labels.
-    Groups must be of one dataset, split and set of definitions.
-    """
-    series = [each for each in _series(groups, definition) if each.points]
-    if not any(len(each.points) > 1 for each in series):
-        return None
-    shares = sorted({share for each in series for share in each.points})
-    figure, (axis,) = panels((1, 1), (5.6, 3.4))
-    for i, each in enumerate(series):
-        _curve(axis, i, each)
-    full = max((fmean(each.points[FULL]) for each in series if FULL in each.points), default=None)
-    if full is not None:
-        axis.axhline(full, color=GREY, linestyle="--", linewidth=1, label="best with all labels")
-    axis.set_xscale("log")
-    axis.set_xticks(shares, [f"{share} %" for share in shares])
-    axis.set_xticks([], minor=True)
-    axis.set_xlabel("labelled training subjects")
-    axis.set_ylabel(f"mean {metric(definition)}")
-    axis.legend(loc="best", fontsize=8)
-    told = [f"{each.name}, {share} %: {fmean(each.points[share]):.3f}" for each in series for share in each.points]
-    return Drawing(figure, f"Mean {metric(definition)} against the share of labelled subjects. {listed(told)}.")
-
-
-def _series(groups: "Sequence[Group]", definition: str) -> list[_Series]:
-    """One per method and way to train: what a protocol varies is not part of it."""
-    found: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        if percent(group.section.protocol):
-            found[group.method, digest([group.records[0].recipe.get("train")])].append(group)
-    methods = [method for method, _ in found]
-    made = []
-    for (method, recipe), members in sorted(found.items()):
-        variant = next((group.variant for group in members if group.variant), f"recipe {recipe[:8]}")
-        points: dict[int, list[float]] = defaultdict(list)
-        for group in members:
-            share = percent(group.section.protocol)
-            if share:
-                points[share] += _means(group.records, definition)
-        known = {share: sorted(points[share]) for share in sorted(points) if points[share]}
-        made.append(_Series(f"{method} ({variant})" if methods.count(method) > 1 else method, known))
-    return made
-
-
-def _means(records: "Sequence[Record]", definition: str) -> list[float]:
-    found = [summarise([record.cases], definition) for record in records]
-    return [summary.mean for summary in found if summary is not None]
-
-
-def _curve(axis: "Axes", i: int, series: _Series) -> None:
-    shares = list(series.points)
-    runs = list(series.points.values())
-    means = [fmean(values) for values in runs]
-    axis.fill_between(
-        shares, [values[0] for values in runs], [values[-1] for values in runs], color=colour(i), alpha=0.15
-    )
-    axis.plot(shares, means, color=colour(i), marker=marker(i), markersize=5, label=entry(series.name))
-    if len(shares) == 1:
-        axis.plot(shares * 2, [runs[0][0], runs[0][-1]], color=colour(i), alpha=0.4)
 
 
 def speed(groups: "Sequence[Group]", definition: str) -> dict[str, Drawing]:
@@ -109,7 +26,7 @@ def speed(groups: "Sequence[Group]", definition: str) -> dict[str, Drawing]:
     for group in groups:
         for record in group.records:
             cost = record.predict
-            if cost and min(cost.seconds, cost.items) > 0 and (mean := _means([record], definition)):
+            if cost and min(cost.seconds, cost.items) > 0 and (mean := run_means([record.cases], definition)):
                 found[machine(record)][name(group)].append((cost.seconds / cost.items, mean[0]))
     names = [name(group) for group in groups]
     drawn = {each: _speed(found[each], names, metric(definition)) for each in sorted(found)}

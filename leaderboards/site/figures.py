@@ -21,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#6b7280"
 DPI = 150
 LONGEST = 40  # characters of a name in a figure
+WORDS = 20_000  # characters of what a figure says in words
 _LOOK: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -89,10 +90,10 @@ def panels(
 
 
 def save(drawn: Drawing, title: str) -> Files:
-    """SVG and PNG of a drawing, without date and without the version of any program."""
+    """SVG and PNG of a drawing, without date and without the version of any program; the SVG says its words, too."""
     svg, png = io.BytesIO(), io.BytesIO()
     with _look():
-        about = {"Date": None, "Creator": None, "Title": named(title, 200)}
+        about = {"Date": None, "Creator": None, "Title": named(title, 200), "Description": named(drawn.alt, WORDS)}
         drawn.figure.savefig(svg, format="svg", metadata=about)
         drawn.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return Files(svg.getvalue(), png.getvalue())

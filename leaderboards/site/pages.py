@@ -7,7 +7,7 @@ from typing import NamedTuple
 from converters.files import natural_key
 from leaderboards import clinical, columns
 from leaderboards.record import Record
-from leaderboards.site import curves, plots, tables
+from leaderboards.site import curves, efficiency, plots, tables
 from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
 from leaderboards.site.page import Page, Shown
 from leaderboards.site.plots import Column
@@ -16,6 +16,10 @@ from leaderboards.summary import family, ranked, summarise
 from leaderboards.table import Row, machine
 
 Files = dict[str, bytes]
+_WORTH = (
+    ("efficiency", efficiency.shares, "Label efficiency"),
+    ("budget", efficiency.budgets, "Score against annotation budget"),
+)
 _INTERVALS = "95 % intervals over patients and seeds; of one seed, over patients alone."
 
 
@@ -80,9 +84,10 @@ def dataset(content: Content, name: str) -> Files:
     shown: list[Shown] = []
     for number, members in enumerate(columns.by_table(rows)):
         for definition in tables.of(members, "dice"):
-            drawn = curves.efficiency(content.groups(members), definition)
-            caption = f"Label efficiency, {columns.table_title(members[0].section)}."
-            shown += page.figure(f"efficiency-{number}", drawn, f"{caption} The band spans the runs of a method.")
+            title = columns.table_title(members[0].section)
+            for stem, draw, what in _WORTH:
+                caption = f"{what}, {title}. The band spans the runs of a method."
+                shown += page.figure(f"{stem}-{number}", draw(content.groups(members), definition), caption)
         panels = [
             Column(section[0].section.protocol, _standings(section, definition))
             for definition in ranked(members[0].macro)[:1]

@@ -10,7 +10,8 @@ from sites import HOSTILE
 
 from converters.errors import BenchError
 from leaderboards.site import figures, logs
-from leaderboards.site.curves import efficiency, learning, percent, speed
+from leaderboards.site.curves import learning, speed
+from leaderboards.site.efficiency import budgets, percent, shares
 from leaderboards.site.logs import Line
 from leaderboards.site.plots import Column, boxes, metric, ranks
 from leaderboards.standing import Standing
@@ -103,14 +104,68 @@ def test_label_efficiency_needs_two_shares(grouped):
     full, semi, scribble = (
         grouped(protocol, seeds=(0, 2), alpha=[8, 8]) for protocol in ("full", "semi10", "scribble")
     )
-    assert efficiency(full, DICE) is None
-    assert efficiency([*full, *scribble], DICE) is None
-    axis = efficiency([*full, *semi, *scribble], DICE).figure.axes[0]
+    assert shares(full, DICE) is None
+    assert shares([*full, *scribble], DICE) is None
+    axis = shares([*full, *semi, *scribble], DICE).figure.axes[0]
     curve, line = axis.lines
     assert list(curve.get_xdata()) == [10, 100] and list(curve.get_ydata()) == pytest.approx([0.7, 0.7])
     assert line.get_ydata()[0] == pytest.approx(0.7) and axis.get_xscale() == "log"
     band = axis.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.6, 0.8))
+
+
+@pytest.fixture
+def budgeted(make, score):
+    """Makes the groups of one run each: (protocol, method, minutes, hits of ten), and what else a record says."""
+
+    def made(*runs, **fields):
+        records = []
+        for protocol, method, minutes, hits in runs:
+            found = make((score(tp=hits),), protocol=protocol, method=method, **fields)
+            records.append(
+                msgspec.structs.replace(found, budget=msgspec.structs.replace(found.budget, minutes=minutes))
+            )
+        return groups(records)[0]
+
+    return made
+
+
+def test_budgets_of_all_kinds_of_labels_share_an_axis_but_no_line(budgeted):
+    runs = (
+        *(("semi10", "supervised", 480, 6), ("full", "supervised", 4800, 9)),
+        *(("scribble2", "supervised", 300, 5), ("scribble", "supervised", 600, 7)),
+        ("semi10", "cps", 480, 8),
+    )
+    axis = budgets(budgeted(*runs), DICE).figure.axes[0]
+    found = {line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in axis.lines}
+    assert {name: [(x, round(y, 6)) for x, y in points] for name, points in found.items()} == {
+        "supervised, scribble: dense": [(5.0, 0.5), (10.0, 0.7)],
+        "supervised, subjects: dense": [(8.0, 0.6), (80.0, 0.9)],
+    }
+    (lone,) = [each for each in axis.collections if each.get_label() == "methods with one budget"]
+    assert lone.get_offsets().tolist() == [[8.0, pytest.approx(0.8)]]
+    assert axis.get_xscale() == "log"
+
+
+def test_a_budget_nobody_counted_is_not_drawn_and_one_budget_is_no_curve(budgeted):
+    assert budgets(budgeted(("semi10", "supervised", None, 6), ("full", "supervised", 4800, 9)), DICE) is None
+    one = budgeted(("semi10", "supervised", 480, 6), ("scribble", "supervised", 600, 7), ("semi10", "cps", 480, 6))
+    assert budgets(one, DICE) is None
+
+
+def test_expert_and_simulated_scribbles_are_two_lines(budgeted):
+    runs = [("scribble2", "supervised", 300, 5), ("scribble", "supervised", 600, 7)]
+    drawn = budgets([*budgeted(*runs, annotator="expert"), *budgeted(*runs, annotator="simulated")], DICE)
+    assert [line.get_label() for line in drawn.figure.axes[0].lines] == [
+        "supervised, scribble: expert",
+        "supervised, scribble: simulated",
+    ]
+
+
+def test_a_figure_of_budgets_says_every_point(budgeted):
+    runs = [(f"semi{share}", f"method {n}", 60 * share, n) for n in range(1, 9) for share in (5, 10)]
+    said = budgets(budgeted(*runs), DICE).alt
+    assert said.count(" h: ") == 16 and "method 8, subjects: dense, 10 h: 0.800" in said
 
 
 def test_two_machines_never_share_a_figure_of_speed(grouped):

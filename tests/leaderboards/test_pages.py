@@ -7,6 +7,7 @@ import pytest
 from converters.errors import BenchError
 from leaderboards import pages
 from leaderboards.readme import fill
+from leaderboards.record import Budget
 from leaderboards.table import rows
 
 README = "Intro\n<!-- table:acdc -->\nold\n<!-- /table -->\nEnd\n"
@@ -88,6 +89,34 @@ def test_a_new_record_makes_the_pages_old(folder, make):
     found = "\n".join(pages.differences(folder, pages.build(folder)[0]))
     for name in ("acdc.md", "acdc.tex", "acdc.csv", "acdc.json", "README.md"):
         assert name in found
+
+
+@pytest.fixture
+def budgeted(folder, make):
+    """The same leaderboard with two budgets of one method."""
+    for protocol, minutes in (("semi5", 60.0), ("semi10", 120.0)):
+        budget = Budget(labelled_subjects=1, labelled_cases=1, annotated_voxels=1, annotated_slices=1, minutes=minutes)
+        make(method="cps", protocol=protocol, budget=budget).save(folder / "results" / "acdc" / f"{protocol}.json")
+    return folder
+
+
+def test_what_labels_are_worth_is_drawn_on_a_page_with_two_budgets(budgeted):
+    written(budgeted)
+    figure, page = (budgeted / "pages" / f"acdc{ending}" for ending in ("-budget.svg", ".md"))
+    assert "cps, subjects: dense, 1 h: 0.800; cps, subjects: dense, 2 h: 0.800" in figure.read_text()
+    assert "(acdc-budget.svg)" in page.read_text()
+    assert pages.differences(budgeted, pages.build(budgeted)[0]) == []
+
+
+def test_a_figure_is_old_when_it_says_other_numbers_and_not_when_other_lines_are_drawn(budgeted):
+    made = written(budgeted)
+    figure = budgeted / "pages" / "acdc-budget.svg"
+    figure.write_text(figure.read_text().replace("<path ", "<path class='other' "))
+    assert pages.differences(budgeted, made) == [] and pages.write(budgeted, made) == []
+    figure.write_text(figure.read_text().replace("2 h: 0.800", "2 h: 0.900"))
+    (told,) = pages.differences(budgeted, made)
+    assert "acdc-budget.svg" in told and "0.900" in told
+    assert pages.write(budgeted, made) == [figure] and "0.900" not in figure.read_text()
 
 
 def test_a_readme_without_blocks_is_left_alone(folder):

@@ -1,0 +1,139 @@
+"""Figures of what labels are worth: the score against the share of labelled subjects, and against annotation time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
+
+from converters.files import digest
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, marker, panels
+from leaderboards.site.plots import metric
+from leaderboards.summary import run_means
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from leaderboards.table import Group
+
+FULL = 100  # percent of the training subjects that the protocol `full` labels
+_DIGITS = "0123456789"
+
+
+class _Point(NamedTuple):
+    kind: str  # of labels; points of several kinds are on no common line
+    x: float
+
+
+class _Series(NamedTuple):
+    name: str
+    points: dict[float, list[float]]  # place on the axis -> the mean of each run, lowest first
+
+
+def percent(protocol: str) -> int | None:
+    """The share of training subjects that a protocol labels densely, in %; None where it is not about that."""
+    if protocol == "full":
+        return FULL
+    number = protocol.removeprefix("semi")
+    return int(number) if number != protocol and number.isascii() and number.isdigit() and int(number) else None
+
+
+@drawing
+def shares(groups: "Sequence[Group]", definition: str) -> Drawing | None:
+    """The mean score against the share of labelled subjects; None where no method has two shares.
+
+    Line through the means of the runs, band from the lowest to the highest, dashed line at the best with all labels.
+    Groups must be of one dataset, split and set of definitions.
+    """
+    series = _series(groups, definition, _share)
+    if not any(len(each.points) > 1 for each in series):
+        return None
+    figure, (axis,) = panels((1, 1), (5.6, 3.4))
+    places = sorted({share for each in series for share in each.points})
+    _curves(axis, series)
+    _full(axis, series, FULL)
+    axis.set_xscale("log")
+    axis.set_xticks(places, [f"{share:g} %" for share in places])
+    axis.set_xticks([], minor=True)
+    _labels(axis, "labelled training subjects", definition)
+    told = [f"{each.name}, {share:g} %: {fmean(each.points[share]):.3f}" for each in series for share in each.points]
+    return Drawing(figure, f"Mean {metric(definition)} against the share of labelled subjects. {listed(told)}.")
+
+
+@drawing
+def budgets(groups: "Sequence[Group]", definition: str) -> Drawing | None:
+    """The mean score against what the labels cost, whatever their kind; None where no method has two budgets of a kind.
+
+    One line per method and kind of labels; methods with a single budget are points, to see what a method adds to the
+    same labels. Records that state no minutes are left out. Groups as in `shares`.
+    """
+    series = _series(groups, definition, _hours)
+    lines = [each for each in series if len(each.points) > 1]
+    if not lines:
+        return None
+    figure, (axis,) = panels((1, 1), (6.4, 4.0))
+    if lone := [(x, fmean(runs)) for each in series if len(each.points) == 1 for x, runs in each.points.items()]:
+        hours, means = zip(*lone, strict=True)
+        axis.scatter(hours, means, s=14, color=GREY, alpha=0.6, label="methods with one budget")
+    _curves(axis, lines)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    _labels(axis, "estimated hours of annotation", definition)
+    told = [f"{each.name}, {x:.3g} h: {fmean(each.points[x]):.3f}" for each in series for x in each.points]
+    every = listed(told, most=len(told))
+    return Drawing(figure, f"Mean {metric(definition)} against estimated hours of annotation. {every}.")
+
+
+def _share(group: "Group") -> _Point | None:
+    share = percent(group.section.protocol)
+    return _Point("", share) if share else None
+
+
+def _hours(group: "Group") -> _Point | None:
+    minutes = [record.budget.minutes for record in group.records if record.budget and record.budget.minutes]
+    if len(minutes) < len(group.records):
+        return None
+    dense = percent(group.section.protocol) is not None
+    kind = "subjects" if dense else group.section.protocol.rstrip(_DIGITS)
+    return _Point(f"{kind}: {group.section.annotator}", fmean(minutes) / 60)
+
+
+def _series(groups: "Sequence[Group]", definition: str, place: "Callable[[Group], _Point | None]") -> list[_Series]:
+    """One per method, way to train and kind of labels: what a protocol varies is not part of it."""
+    found: dict[tuple[str, str, str], list[tuple[float, Group]]] = defaultdict(list)
+    for group in groups:
+        if point := place(group):
+            found[group.method, point.kind, digest([group.records[0].recipe.get("train")])].append((point.x, group))
+    alike = Counter((method, kind) for method, kind, _ in found)
+    made = []
+    for (method, kind, recipe), members in sorted(found.items(), key=lambda each: each[0]):
+        variant = next((group.variant for _, group in members if group.variant), f"recipe {recipe[:8]}")
+        name = f"{method} ({variant})" if alike[method, kind] > 1 else method
+        points: dict[float, list[float]] = defaultdict(list)
+        for x, group in members:
+            points[x] += run_means([record.cases for record in group.records], definition)
+        known = {x: sorted(points[x]) for x in sorted(points) if points[x]}
+        made += [_Series(f"{name}, {kind}" if kind else name, known)] if known else []
+    return made
+
+
+def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
+    for i, each in enumerate(series):
+        places, runs = list(each.points), list(each.points.values())
+        low, high = [values[0] for values in runs], [values[-1] for values in runs]
+        axis.fill_between(places, low, high, color=colour(i), alpha=0.15)
+        middle = [fmean(values) for values in runs]
+        axis.plot(places, middle, color=colour(i), marker=marker(i), markersize=5, label=entry(each.name))
+        if len(places) == 1:
+            axis.plot(places * 2, [*low, *high], color=colour(i), alpha=0.4)
+
+
+def _full(axis: "Axes", series: Sequence[_Series], place: float) -> None:
+    full = max((fmean(each.points[place]) for each in series if place in each.points), default=None)
+    if full is not None:
+        axis.axhline(full, color=GREY, linestyle="--", linewidth=1, label="best with all labels")
+
+
+def _labels(axis: "Axes", what: str, definition: str) -> None:
+    axis.set_xlabel(what)
+    axis.set_ylabel(f"mean {metric(definition)}")
+    axis.legend(loc="best", fontsize=8)
