@@ -42,7 +42,7 @@ def record(
     digests = {
         "dataset": plan.dataset.file.bench.content_sha256,
         "split": digest(plan.split),
-        "recipe": digest(plain(recipe)),
+        "recipe": plan.recipe_digest,
         "code": facts.code_sha256(),
     }
     if outcome is not None:

@@ -36,6 +36,11 @@ class Plan:
         return tuple(case for case in self.dataset.only(self.split.val).cases if case.label is not None)
 
     @property
+    def recipe_digest(self) -> str:
+        """What records and planned runs name the recipe by; the data are not part of it."""
+        return digest(plain(self.recipe))
+
+    @property
     def definitions(self) -> dict[str, str]:
         """Versions of everything a number's meaning hangs on."""
         return {

@@ -15,6 +15,7 @@ from converters.files import Strict
 
 if TYPE_CHECKING:
     from bench.plan import Plan
+    from leaderboards.planned import Sweep
 
 # Flags of `bench run` that a run of a sweep may have; each may be a list, and is then an axis. All else is recipe keys.
 FLAGS = ("dataset", "preset", "protocol", "split", "draw", "annotator", "unlabelled", "fold", "method", "seed")
@@ -74,17 +75,17 @@ def read(path: Path) -> list[Unit]:
         UsageError: there is no such file, or it has a table that no sweep has.
         BenchError: it is no TOML, or not one of a sweep; names the table.
     """
-    file = _tables(path)
+    file = _file(path)
     found = []
-    for number, run in enumerate(file["run"], 1):
+    for number, run in enumerate(file.run, 1):
         try:
-            found += list(_units(file.get("defaults", {}), file.get("methods", {}), run))
+            found += list(_units(file.defaults, file.methods, run))
         except BenchError as error:
             raise type(error)(error.what, where=f"{path}, run {number}", mend=error.mend) from None
     return list(dict.fromkeys(found))
 
 
-def _tables(path: Path) -> Table:
+def _file(path: Path) -> _File:
     try:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -95,10 +96,9 @@ def _tables(path: Path) -> Table:
         if name not in ("defaults", "methods", "run"):
             raise unknown_name("table of a sweep", name, ("defaults", "methods", "run"))
     try:
-        msgspec.convert(file, _File)
+        return msgspec.convert(file, _File)
     except msgspec.ValidationError as error:
         raise BenchError(f"sweep: {error}", where=path, mend="see docs/sweep.md") from None
-    return file
 
 
 def _units(defaults: Table, methods: Mapping[str, Table], run: Table) -> Iterator[Unit]:
@@ -208,6 +208,23 @@ def _last(log: Path) -> int:
         except (msgspec.DecodeError, KeyError, TypeError, ValueError):
             continue  # the last one is being written
     return 0
+
+
+def promised(plans: Sequence["Plan"], command: str) -> "Sweep":
+    """What a leaderboard is told of runs before they are made."""
+    from leaderboards.planned import Run, Sweep
+
+    runs = [
+        Run(
+            dataset=plan.dataset.name,
+            protocol=plan.recipe.protocol,
+            method=plan.recipe.train.method,
+            seed=plan.recipe.seed,
+            recipe=plan.recipe_digest,
+        )
+        for plan in plans
+    ]
+    return Sweep(command=command, runs=tuple(runs))
 
 
 def collect(standings: Sequence[Standing], out: Path) -> list[Path]:

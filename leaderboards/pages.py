@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converters.errors import BenchError
 from converters.files import safe_id, write_bytes
-from leaderboards import clinical, columns, export, readme, render, tolerances
+from leaderboards import clinical, columns, export, planned, readme, render, tolerances
 from leaderboards.collect import load
 from leaderboards.site import efficiency
 from leaderboards.site.content import Content, Extras
@@ -32,7 +32,7 @@ def build(leaderboards: Path) -> tuple[dict[Path, str], list[str]]:
         BenchError: there is no record, a dataset's name cannot name a file, or a README block has no record.
     """
     found = load([leaderboards / "results"])
-    content = Content(found, Extras())
+    content = Content(found, Extras(planned=planned.load(leaderboards / "results")))
     if not content.rows:
         raise BenchError("no record to make pages of", where=leaderboards / "results", mend="commit records there")
     pages = {}
@@ -64,11 +64,10 @@ def _texts(content: Content, dataset: str) -> dict[str, str]:
     measured = clinical.measure(made, content.records.values())
     tables = [*columns.tables(made), *clinical.tables(made, measured)]
     figures = {f"-{BUDGET}{number}.svg": svg for number, svg in _figures(content, made)}
+    head = f"# {dataset}\n\nMade by `{COMMAND}`; never edited.\n"
     shown = [f"![score against annotation budget]({dataset}{ending})\n" for ending in figures]
     return {
-        ".md": "\n".join(
-            [f"# {dataset}\n\nMade by `{COMMAND}`; never edited.\n", *shown, *map(render.markdown, tables)]
-        ),
+        ".md": "\n".join([head, *shown, *map(render.markdown, [*tables, *content.planned(dataset)])]),
         ".tex": "\n".join([f"% {dataset}: made by `{COMMAND}`, never edited.\n", *map(render.latex, tables)]),
         ".csv": export.csv_text(made, measured),
         ".json": export.json_text(made, measured),

@@ -35,7 +35,7 @@ def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_jso
     RUNS are run folders, folders of them, or record files; `runs` when none is given.
     """
     from bench import overlay
-    from leaderboards import collect
+    from leaderboards import collect, planned
     from leaderboards.site.build import build
     from leaderboards.site.content import Extras
 
@@ -45,7 +45,7 @@ def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_jso
     problems: list[str] = []
     with progress("overlays", len(files)) as advance:
         pictures = overlay.pictures(files, overlay.Wanted(overlays, data), problems, advance)
-    extras = Extras(_logs(files, problems), pictures)
+    extras = Extras(_logs(files, problems), pictures, [sweep for path in paths for sweep in planned.load(path)])
     found = found._replace(problems=[_without(paths, problem) for problem in (*found.problems, *problems)])
     for problem in found.problems:
         say(problem)

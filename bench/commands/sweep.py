@@ -27,6 +27,7 @@ FINISHED = ("done", "skipped")
 @click.option("--only", multiple=True, metavar="METHOD", help="Runs of this method alone; may be given again.")
 @click.option("--dry-run", "--list", "--status", "dry_run", is_flag=True, help="Tell how far each run is; run nothing.")
 @click.option("--collect", type=_FOLDER, help="Then copy finished records here: leaderboards/results.")
+@click.option("--plan", type=_FOLDER, help="Say here what FILE will make, and run nothing: leaderboards/planned.")
 @click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True)
 @JOBS
 @DEVICE
@@ -45,6 +46,9 @@ def command(context: click.Context, /, **_: object) -> int:
 
     asked = Asked(**context.params)
     jobs = asked.all()
+    if asked.plan is not None:
+        say(f"wrote {_promise(jobs, asked.file, asked.plan)}")
+        return 0
     if not asked.dry_run:
         asked.carry_out(jobs)
     standings = [job.standing() for job in jobs]
@@ -114,6 +118,7 @@ class Asked:
     only: tuple[str, ...]
     dry_run: bool
     collect: Path | None
+    plan: Path | None
     runs: Path
     jobs: int
     device: str
@@ -159,6 +164,23 @@ class Asked:
             _ended(open_[number], f"{number + 1} of {len(open_)}", said if code else "")
 
         Processes(self.jobs, ended).run({number: job.words for number, job in enumerate(open_)})
+
+
+def _promise(jobs: Sequence[Job], file: Path, out: Path) -> Path:
+    """Write what the runs will be, for the rows `not run` of a leaderboard.
+
+    Raises:
+        BenchError: a dataset has not been converted, so that nobody can say.
+    """
+    from bench.sweep import promised
+    from converters.files import write_json
+
+    for job in jobs:
+        if job.error is not None:
+            raise job.error
+    path = out / f"{file.stem}.json"
+    write_json(path, promised([job.plan for job in jobs if job.plan is not None], f"bench sweep {file.as_posix()}"))
+    return path
 
 
 def _made_here(job: Job, which: str) -> None:

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 from converters.errors import BenchError
 from converters.files import natural_key, safe_id, sha256
+from leaderboards import planned
 from leaderboards.collect import Collected
+from leaderboards.columns import Table
+from leaderboards.planned import Sweep
 from leaderboards.record import Record
 from leaderboards.site.logs import Log
 from leaderboards.table import Group, Row, groups, rows
@@ -26,10 +29,11 @@ class Picture(NamedTuple):
 
 
 class Extras(NamedTuple):
-    """What lies beside records; by record id."""
+    """What lies beside records; logs and pictures by record id."""
 
     logs: Mapping[str, Log] = {}
     pictures: Mapping[str, Sequence[Picture]] = {}
+    planned: Sequence[Sweep] = ()  # of all datasets
 
 
 class Content:
@@ -68,6 +72,10 @@ class Content:
     def of(self, dataset: str) -> list[Row]:
         """The rows of a dataset, in the order of the tables."""
         return [row for row in self.rows if row.section.dataset == dataset]
+
+    def planned(self, dataset: str) -> list[Table]:
+        """What is planned for a dataset and not run yet."""
+        return planned.tables(self.extras.planned, self.records.values(), dataset)
 
     def run_page(self, record: str) -> str:
         """The page of a record."""

@@ -100,7 +100,7 @@ def dataset(content: Content, name: str) -> Files:
         dataset=name,
         made_up=made_up(name),
         labels=_labels(rows),
-        tables=columns.tables(rows),
+        tables=[*columns.tables(rows), *content.planned(name)],
         figures=shown,
         protocols=_dataset(content, name).protocols,
         meanings=tables.meanings(rows),

@@ -17,7 +17,9 @@ from tiny import tiny_dataset
 from bench.splits import freeze_default
 from bench.sweep import read
 from converters.errors import BenchError, UsageError
+from converters.files import read_json
 from converters.lock import Holder
+from leaderboards.planned import Sweep
 from leaderboards.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,6 +229,37 @@ def test_finished_records_are_kept_as_the_committed_ones_are(sweep, data):
 
 
 @pytest.mark.slow
+def test_what_will_be_made_is_said_before_and_is_what_the_records_say_after(sweep, bench, data):
+    assert sweep(TWO, "--plan", data.parent / "planned") == []
+    (file,) = (data.parent / "planned").glob("*.json")
+    assert not (data.parent / "runs").exists() and file.name == "sweep.json"
+    planned = read_json(file, Sweep)
+    assert [(run.dataset, run.protocol, run.method, run.seed) for run in planned.runs] == [
+        ("tiny", "semi20", "supervised", 0),
+        ("tiny", "semi20", "gce", 0),
+    ]
+    assert planned.command.startswith("bench sweep ") and planned.command.endswith("sweep.toml")
+    made = sweep(TWO)
+    digests = [Record.load(Path(run["folder"]) / "record.json").digests["recipe"] for run in made]
+    assert digests == [run.recipe for run in planned.runs]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "leaderboards" / "planned").glob("*.json")), ids=lambda file: file.stem)
+def test_committed_plans_are_those_of_the_committed_sweeps(file, sweep):
+    found = [
+        (run["protocol"], run["method"], run["seed"]) for run in sweep(ROOT / f"sweeps/{file.stem}.toml", "--list")
+    ]
+    planned = read_json(file, Sweep)
+    assert planned.command == f"bench sweep sweeps/{file.stem}.toml"
+    assert [(run.protocol, run.method, run.seed) for run in planned.runs] == found
+
+
+def test_nothing_is_promised_on_data_that_are_not_there(sweep, data):
+    text = TWO + '[[run]]\ndataset = "acdc"\nprotocol = "full"\n'
+    assert sweep(text, "--plan", data.parent / "planned", code=3) == []
+    assert not (data.parent / "planned").exists()
+
+
 def test_several_at_once_give_what_one_after_the_other_does(sweep, data):
     here = sweep(TWO)
     records = {run["folder"]: Record.load(Path(run["folder"]) / "record.json").core() for run in here}

@@ -5,7 +5,9 @@ import shutil
 import pytest
 
 from converters.errors import BenchError
+from converters.files import write_json
 from leaderboards import pages
+from leaderboards.planned import Run, Sweep
 from leaderboards.readme import fill
 from leaderboards.record import Budget
 from leaderboards.table import rows
@@ -117,6 +119,44 @@ def test_a_figure_is_old_when_it_says_other_numbers_and_not_when_other_lines_are
     (told,) = pages.differences(budgeted, made)
     assert "acdc-budget.svg" in told and "0.900" in told
     assert pages.write(budgeted, made) == [figure] and "0.900" not in figure.read_text()
+
+
+@pytest.fixture
+def promised(folder, make):
+    """The same leaderboard beside two sweeps: a run that has a record, one that both name, one of other data."""
+    done = make(method="cps", digests={"dataset": "ab" * 32, "split": "cd" * 32, "recipe": "d0" * 32})
+    done.save(folder / "results" / "acdc" / "done.json")
+    runs = [
+        Run(dataset="acdc", protocol="semi10", method="cps", seed=0, recipe="d0" * 32),
+        Run(dataset="acdc", protocol="semi10", method="dast", seed=3, recipe="d1" * 32),
+        Run(dataset="acdc", protocol="semi5", method="mae", seed=0, recipe="d2" * 32),
+        Run(dataset="chaos", protocol="full", method="ict", seed=0, recipe="d3" * 32),
+    ]
+    for name in ("one", "two"):
+        write_json(folder / "planned" / f"{name}.json", Sweep(command=f"bench sweep {name}.toml", runs=tuple(runs)))
+    return folder
+
+
+def test_a_run_that_is_planned_is_a_row_not_run_until_it_has_a_record(promised, make):
+    written(promised)
+    table = (promised / "pages" / "acdc.md").read_text().partition("planned, and not run yet")[2]
+    assert [line for line in table.splitlines() if "|" in line][2:] == [
+        "| **semi5** |  |  |  |",
+        "| mae | not run | 0 | bench sweep one.toml |",
+        "| **semi10** |  |  |  |",
+        "| dast | not run | 3 | bench sweep one.toml |",
+    ]
+    for recipe in ("d1", "d2"):
+        digests = {"dataset": "ab" * 32, "split": "cd" * 32, "recipe": recipe * 32}
+        make(method=recipe, digests=digests).save(promised / "results" / "acdc" / f"{recipe}.json")
+    written(promised)
+    assert "not run" not in (promised / "pages" / "acdc.md").read_text()
+
+
+def test_a_plan_that_is_none_is_named(promised):
+    (promised / "planned" / "one.json").write_text("{}")
+    with pytest.raises(BenchError, match=r"one\.json"):
+        pages.build(promised)
 
 
 def test_a_readme_without_blocks_is_left_alone(folder):
