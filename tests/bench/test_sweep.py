@@ -251,6 +251,7 @@ def test_committed_plans_are_those_of_the_committed_sweeps(file, sweep):
     ]
     planned = read_json(file, Sweep)
     assert planned.command == f"bench sweep sweeps/{file.stem}.toml"
+    found = [(run["protocol"], run["method"], run["seed"]) for run in listed]
     assert [(run.protocol, run.method, run.seed) for run in planned.runs] == found
 
 
