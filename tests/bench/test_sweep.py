@@ -246,10 +246,7 @@ def test_what_will_be_made_is_said_before_and_is_what_the_records_say_after(swee
 
 @pytest.mark.parametrize("file", sorted((ROOT / "leaderboards" / "planned").glob("*.json")), ids=lambda file: file.stem)
 def test_committed_plans_are_those_of_the_committed_sweeps(file, sweep):
-    found = [
-        (run["protocol"], run["method"], run["seed"]) for run in sweep(ROOT / f"sweeps/{file.stem}.toml", "--list")
-    ]
-    planned = read_json(file, Sweep)
+    planned, listed = read_json(file, Sweep), sweep(ROOT / "sweeps" / f"{file.stem}.toml", "--list")
     assert planned.command == f"bench sweep sweeps/{file.stem}.toml"
     found = [(run["protocol"], run["method"], run["seed"]) for run in listed]
     assert [(run.protocol, run.method, run.seed) for run in planned.runs] == found
