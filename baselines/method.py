@@ -4,7 +4,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +16,7 @@ from baselines import methods
 from baselines.batch import Batch
 from baselines.nets import Make
 from baselines.stages import Drawn, Seen, Stage
+from converters import shelf
 from converters.errors import BenchError, UsageError, unknown_name
 
 
@@ -110,7 +110,7 @@ class Method(nn.Module):
 
 def names() -> list[str]:
     """Every built-in method, which is every file of `baselines/methods/`."""
-    return sorted(module.name for module in pkgutil.iter_modules(methods.__path__))
+    return shelf.stems(methods)
 
 
 def find(name: str, plugin: Path | None = None) -> type[Method]:
@@ -122,7 +122,7 @@ def find(name: str, plugin: Path | None = None) -> type[Method]:
     if plugin is not None and plugin.stem == name:
         return _only_method(_load_file(plugin))
     if name in names():
-        return _only_method(importlib.import_module(f"baselines.methods.{name}"))
+        return _only_method(shelf.module(methods, "method", name))
     outside = {point.name: point for point in importlib.metadata.entry_points(group="frugalseg.methods")}
     if name in outside:
         found = outside[name].load()

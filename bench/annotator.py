@@ -5,17 +5,15 @@ defines each with its version. In-plane means across the slice axis; lengths are
 """
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from bench import annotators
+from converters import shelf
 from converters.dataset import IGNORE
 from converters.description import Kind, Origin
-from converters.errors import unknown_name
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z), RAS+
 
@@ -86,7 +84,7 @@ def annotator(
 
 def names() -> list[str]:
     """Every annotator, which is every file of `bench/annotators/`."""
-    return sorted(module.name for module in pkgutil.iter_modules(annotators.__path__))
+    return shelf.stems(annotators)
 
 
 def find(name: str) -> Annotator:
@@ -95,7 +93,5 @@ def find(name: str) -> Annotator:
     Raises:
         UsageError: there is none; says which is nearest.
     """
-    if name not in names():
-        raise unknown_name("annotator", name, names())
-    found: Annotator = getattr(importlib.import_module(f"bench.annotators.{name}"), name)
+    found: Annotator = getattr(shelf.module(annotators, "annotator", name), name)
     return found

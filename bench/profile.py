@@ -1,8 +1,6 @@
 """What a profile scores, two masks as they lie in their image; `find(name)`: one file of `bench/profiles/` each."""
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, cast
 
@@ -11,6 +9,7 @@ import numpy as np
 from bench import profiles
 from bench.distances import Distances, Mask, between
 from bench.surface import Pair, Status, bounding_box
+from converters import shelf
 from converters.errors import unknown_name
 
 Values = dict[str, float | None]  # definition id -> value
@@ -91,7 +90,7 @@ class Profile(Protocol):
 
 def names() -> list[str]:
     """Every profile, which is every file of `bench/profiles/`."""
-    return sorted(module.name for module in pkgutil.iter_modules(profiles.__path__))
+    return shelf.stems(profiles)
 
 
 def named(typed: Iterable[str]) -> tuple[str, ...]:
@@ -113,7 +112,7 @@ def find(name: str) -> Profile:
     Raises:
         UsageError: there is none; says which is nearest.
     """
-    return cast(Profile, importlib.import_module(f"bench.profiles.{named([name])[0]}"))
+    return cast(Profile, shelf.module(profiles, "profile", named([name])[0]))
 
 
 def evaluate(chosen: Iterable[str], masks: Masks) -> Values:

@@ -6,9 +6,7 @@ Every file of `converters/exports/` is one; what they share is here.
 import contextlib
 import dataclasses
 import glob
-import importlib
 import os
-import pkgutil
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +14,9 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from converters import exports
+from converters import exports, shelf
 from converters.dataset import IGNORE, Annotation, Case, Dataset, ImageFile, Split
-from converters.errors import BenchError, UsageError, unknown_name
+from converters.errors import BenchError, UsageError
 from converters.files import write_bytes
 from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
@@ -45,7 +43,7 @@ class Sides:
 
 def names() -> list[str]:
     """Every export, which is every file of `converters/exports/`."""
-    return sorted(module.name for module in pkgutil.iter_modules(exports.__path__))
+    return shelf.stems(exports)
 
 
 def find(name: str) -> ExportModule:
@@ -54,9 +52,7 @@ def find(name: str) -> ExportModule:
     Raises:
         UsageError: there is none; says which is nearest.
     """
-    if name not in names():
-        raise unknown_name("export", name, names())
-    return cast(ExportModule, importlib.import_module(f"converters.exports.{name}"))
+    return cast(ExportModule, shelf.module(exports, "export", name))
 
 
 def export(to: str, dataset: Dataset, out: Path, split: str | None = None) -> tuple[str, ...]:

@@ -1,15 +1,13 @@
 """What a source file gives the driver: who it is (`Info`), how to get it (`Access`), its cases (`RawCase`)."""
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
-from converters import sources
+from converters import shelf, sources
 from converters.description import AnnotationSet, Channel, LabelInfo, Origin, Source
-from converters.errors import UsageError, unknown_name
+from converters.errors import UsageError
 from converters.volume import Volume
 
 
@@ -122,7 +120,7 @@ class SourceModule(Protocol):
 
 def names() -> list[str]:
     """Every source, which is every file of `converters/sources/`."""
-    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
+    return shelf.stems(sources)
 
 
 def find(name: str) -> SourceModule:
@@ -131,9 +129,7 @@ def find(name: str) -> SourceModule:
     Raises:
         UsageError: there is none; says which is nearest.
     """
-    if name not in names():
-        raise unknown_name("source", name, names())
-    return cast(SourceModule, importlib.import_module(f"converters.sources.{name}"))
+    return cast(SourceModule, shelf.module(sources, "source", name))
 
 
 def found(name: str, raw: Path, options: Options) -> list[tuple[Info, list[RawCase]]]:
