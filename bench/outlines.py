@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from bench.annotator import Given, LabelMap
-from bench.planes import Plane, Region, Window, half_width, shadow, signed_distance, slices, structures
+from bench.planes import Plane, Region, Window, half_width, shadow, signed_distance, slices, structures, window
 from converters.dataset import IGNORE
 
 Slip = tuple[float, Plane]  # how far an outline is off, in mm, and which way at each pixel: 1 outward, -1 inward
@@ -25,10 +25,10 @@ def moved(given: Given, slip: Callable[[int, tuple[int, ...]], Slip]) -> LabelMa
     reached = shadow(given)
     if not reached.any():
         return noisy
-    window = _window(reached, given)
-    slips = {code: slip(code, reached[window].shape) for code in structures(noisy)}
+    box = _window(reached, given)
+    slips = {code: slip(code, reached[box].shape) for code in structures(noisy)}
     for label, out in slices(given, given.label, noisy):
-        out[window] = _slipped(label[window], slips, given)
+        out[box] = _slipped(label[box], slips, given)
     return noisy
 
 
@@ -43,9 +43,7 @@ def wave(size: tuple[int, ...], given: Given, rng: np.random.Generator) -> Plane
 def _window(reached: Region, given: Given) -> Window:
     """The box around all foreground that a slip can reach."""
     reach = given.options["radius_high"] * given.severity
-    box = ndimage.find_objects(reached.astype(np.uint8))[0]
-    margins = [int(np.ceil(reach / spacing)) + 2 for spacing in given.plane_spacing]
-    return tuple(slice(max(0, side.start - m), side.stop + m) for side, m in zip(box, margins, strict=True))
+    return window(reached, [int(np.ceil(reach / spacing)) + 2 for spacing in given.plane_spacing])
 
 
 def _slipped(label: LabelMap, slips: Mapping[int, Slip], given: Given) -> LabelMap:

@@ -68,6 +68,12 @@ def parts(region: Region) -> list[tuple[Window, Region]]:
     return [(box, numbered[box] == i + 1) for i, box in enumerate(boxes)]
 
 
+def window(region: Region, margins: Sequence[int] = (0, 0)) -> Window:
+    """The box around a region that is not empty, so many pixels wider on each side of each axis."""
+    (box,) = ndimage.find_objects(region.astype(np.uint8))
+    return tuple(slice(max(0, side.start - m), side.stop + m) for side, m in zip(box, margins, strict=True))
+
+
 def half_width(distance: Plane) -> Plane:
     """Half a structure's width at the nearest point of its ridge: the radius inscribed there."""
     ridge = (distance > 0) & (distance >= ndimage.maximum_filter(distance, 3))

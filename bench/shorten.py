@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from bench.annotator import LabelMap
-from bench.planes import Region
+from bench.planes import Region, window
 from converters.dataset import IGNORE
 
 
@@ -26,7 +26,7 @@ def shortened(strokes: LabelMap, slice_axis: int, parts: int) -> LabelMap:
 
 
 def _half(stroke: Region) -> Region:
-    box = ndimage.find_objects(stroke.astype(np.uint8))[0]
+    box = window(stroke)
     sides = [side.stop - side.start for side in box]
     axis = 1 if sides[1] > sides[0] else 0
     kept = np.zeros_like(stroke)

@@ -1,10 +1,9 @@
 """Bounding boxes: all that is known is where structures are not."""
 
 import numpy as np
-from scipy import ndimage
 
 from bench.annotator import Given, LabelMap, annotator
-from bench.planes import slices, structures
+from bench.planes import slices, structures, window
 from converters.dataset import IGNORE
 
 
@@ -18,6 +17,5 @@ def box(given: Given) -> LabelMap:
     margins = [int(given.options["margin_mm"] / spacing) for spacing in given.plane_spacing]
     for label, out in slices(given, given.label, drawn):
         for code in structures(label):
-            found = ndimage.find_objects((label == code).astype(np.uint8))[0]
-            out[tuple(slice(max(0, s.start - m), s.stop + m) for s, m in zip(found, margins, strict=True))] = IGNORE
+            out[window(label == code, margins)] = IGNORE
     return drawn

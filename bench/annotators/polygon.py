@@ -1,12 +1,11 @@
 """Coarse contours: few corners with straight lines between them."""
 
 import numpy as np
-from scipy import ndimage
 from skimage.draw import polygon2mask
 from skimage.measure import approximate_polygon, find_contours
 
 from bench.annotator import Given, LabelMap, annotator
-from bench.planes import Region, foreground, signed_distance, slices, structures
+from bench.planes import Region, foreground, signed_distance, slices, structures, window
 
 
 @annotator("noisy", "simulated", "simulated coarse contour")
@@ -23,9 +22,8 @@ def polygon(given: Given) -> LabelMap:
         if not codes:
             continue
         # Corners are points of the outline, so nothing leaves its box.
-        box = ndimage.find_objects(foreground(plane).astype(np.uint8))[0]
-        window = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-        label, out = plane[window], result[window]
+        box = window(foreground(plane), (1, 1))
+        label, out = plane[box], result[box]
         drawn = [_coarse(label == code, tolerance, given) for code in codes]
         inside = [signed_distance(label == code, given.plane_spacing) for code in codes]
         claims = [np.where(hold, deep, -np.inf) for hold, deep in zip(drawn, inside, strict=True)]

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from bench.annotator import Given, LabelMap, annotator
-from bench.planes import EIGHT, Region, depth, parts, present, slices
+from bench.planes import EIGHT, Region, depth, parts, present, slices, window
 from bench.walk import walk_without_spur
 from converters.dataset import IGNORE
 
@@ -36,8 +36,8 @@ def skeleton(given: Given) -> LabelMap:
 def _line(region: Region, given: Given, rng: np.random.Generator) -> Region:
     """The skeleton of the eroded region; its deepest pixel where there is none."""
     rounds = math.ceil(given.between("erode", rng)) if region.sum() > given.options["erode_area"] else 0
-    window = ndimage.find_objects(region.astype(np.uint8))[0]
-    core = np.pad(region[window], 1)
+    box = window(region)
+    core = np.pad(region[box], 1)
     for _ in range(rounds):
         smaller = ndimage.binary_erosion(core, EIGHT)
         core = smaller if smaller.any() else core
@@ -46,7 +46,7 @@ def _line(region: Region, given: Given, rng: np.random.Generator) -> Region:
         inward = depth(core, given.plane_spacing)
         found = inward == inward.max()
     line = np.zeros_like(region)
-    line[window] = found[1:-1, 1:-1]
+    line[box] = found[1:-1, 1:-1]
     return line
 
 
@@ -54,9 +54,9 @@ def _stroke(line: Region, region: Region, given: Given, rng: np.random.Generator
     found = parts(line)
     longest = max(part.sum() for _, part in found)
     walked = np.zeros_like(line)
-    for window, part in found:
+    for box, part in found:
         if part.sum() > _LEAST or part.sum() == longest:
-            walked[window][tuple(np.transpose(walk_without_spur(part, rng)))] = True
+            walked[box][tuple(np.transpose(walk_without_spur(part, rng)))] = True
     stroke = ndimage.binary_dilation(walked, EIGHT) & region
     if region.sum() <= given.options["move_area"]:
         return stroke
