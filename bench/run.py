@@ -34,15 +34,19 @@ def run(plan: Plan, place: Place) -> Record:
         BenchError: something failed; `failed-<n>.json` says what, and the next call tries again.
     """
     done = plan.folder / "record.json"
-    with locked(plan.folder):
+    with locked(plan.folder) as held:
         if done.is_file():
             return Record.load(done)
         _sweep(plan.folder)
         try:
             outcome = _carry_out(plan, place)
         except Exception as error:
+            if held is not None:
+                held.check()
             _failed(plan, error)
             raise
+        if held is not None:
+            held.check()  # two that each take the other for dead must not both come to an end
         outcome.save(done)
         shutil.rmtree(plan.folder / "model" / "snapshots", ignore_errors=True)
         return outcome

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ import msgspec
 from converters.errors import EnvironmentFault
 from converters.files import Strict
 
+BEAT = 20.0  # seconds between two signs of life of a process that holds a lock
+SILENCE = 180.0  # seconds without one after which a process of another machine counts as dead
+
 
 class Holder(Strict):
     """Who works in a folder. Stays on this machine; no record, page or dataset holds it."""
@@ -21,11 +25,51 @@ class Holder(Strict):
     host: str
     since: str
     born: str = ""  # when the process began, in ticks since the start of the machine: pids are used again
+    beats: bool = False  # touches the lock every BEAT seconds; without, nobody on another machine can say if it lives
+
+
+class Held:
+    """A lock that is held, and that shows signs of life meanwhile."""
+
+    def __init__(self, path: Path, mine: Holder) -> None:
+        self._path, self._mine = path, mine
+        self._over, self._lost = threading.Event(), threading.Event()
+        threading.Thread(target=self._beat, daemon=True, name="lock").start()
+
+    def check(self) -> None:
+        """Whether the folder is still ours: to be asked before an end is written.
+
+        Raises:
+            EnvironmentFault: this process was silent for so long that another took the folder over.
+        """
+        if self._lost.is_set() or not self._ours():
+            raise EnvironmentFault(
+                f"the lock here is no longer that of this process, which was silent for {SILENCE:.0f} s or more",
+                where=self._path.parent,
+                mend="leave the folder to the process that took it over; bench sweep --status says how far it is",
+            )
+
+    def end(self) -> None:
+        """Give the folder back, if it is still ours to give."""
+        self._over.set()
+        if self._ours():
+            self._path.unlink(missing_ok=True)
+
+    def _ours(self) -> bool:
+        return _read(self._path) == self._mine
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT):
+            with contextlib.suppress(OSError):
+                if not self._ours():
+                    self._lost.set()
+                    return
+                os.utime(self._path)
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for the length of the block. A folder that nobody may write to needs no lock.
+def locked(folder: Path) -> Iterator[Held | None]:
+    """Hold the folder for the length of the block. A folder that nobody may write to needs no lock, and gives None.
 
     Raises:
         EnvironmentFault: another living process holds it; names its pid, host and start.
@@ -33,7 +77,7 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / "lock.json"
     pid = os.getpid()
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    mine = Holder(pid=pid, host=socket.gethostname(), since=since, born=_born(pid))
+    mine = Holder(pid=pid, host=socket.gethostname(), since=since, born=_born(pid), beats=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _take(path, mine)
@@ -42,30 +86,32 @@ def locked(folder: Path) -> Iterator[None]:
             raise EnvironmentFault("the disk is full", where=folder, mend="free some space") from None
         if error.errno not in (errno.EACCES, errno.EROFS):
             raise
-        yield
+        yield None
         return
+    held = Held(path, mine)
     try:
-        yield
+        yield held
     finally:
-        path.unlink(missing_ok=True)
+        held.end()
 
 
 def holder(folder: Path) -> Holder | None:
     """The living process that holds the folder, or None."""
-    found = _read(folder / "lock.json")
-    return None if found is None or _stale(found) else found
+    path = folder / "lock.json"
+    found = _read(path)
+    return None if found is None or _stale(found, path) else found
 
 
 def _take(path: Path, mine: Holder) -> None:
     if _create(path, mine):
         return
     holder = _read(path)
-    if holder is not None and not _stale(holder):
+    if holder is not None and not _stale(holder, path):
         raise EnvironmentFault(
             f"process {holder.pid} on {holder.host} has been at work here since {holder.since}",
             where=path.parent,
-            mend="wait for it, or stop it; a lock left by a dead process on this machine is taken over by itself, "
-            f"one of another machine goes with {path.name}",
+            mend="wait for it, or stop it; the lock of a dead process is taken over by itself, that of another machine "
+            f"{SILENCE:.0f} s after its last sign of life",
         )
     _put_aside(path, holder)
     if not _create(path, mine):
@@ -74,7 +120,7 @@ def _take(path: Path, mine: Holder) -> None:
 
 def _put_aside(path: Path, stale: Holder | None) -> None:
     """Remove a lock of the dead, but not one that a living process has put in its place in this moment."""
-    aside = path.with_name(f".lock.{os.getpid()}.old.tmp")
+    aside = _beside(path, "old.tmp")
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -85,9 +131,14 @@ def _put_aside(path: Path, stale: Holder | None) -> None:
     aside.unlink()
 
 
+def _beside(path: Path, ending: str) -> Path:
+    """A name that no other process has, of this machine or another that shares the folder."""
+    return path.with_name(f".lock.{socket.gethostname()}.{os.getpid()}.{ending}")
+
+
 def _create(path: Path, holder: Holder) -> bool:
     # Linked into place whole: a reader never meets a lock without its holder.
-    draft = path.with_name(f".lock.{os.getpid()}.tmp")
+    draft = _beside(path, "tmp")
     data = msgspec.json.encode(holder)
     try:
         draft.write_bytes(data)
@@ -120,9 +171,9 @@ def _read(path: Path) -> Holder | None:
         return None
 
 
-def _stale(holder: Holder) -> bool:
+def _stale(holder: Holder, path: Path) -> bool:
     if holder.host != socket.gethostname():
-        return False
+        return holder.beats and _silent(path)
     try:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
@@ -130,6 +181,24 @@ def _stale(holder: Holder) -> bool:
     except PermissionError:
         return False
     return bool(holder.born) and holder.born != _born(holder.pid)
+
+
+def _silent(path: Path) -> bool:
+    """Whether the lock was last touched too long ago, by the clock of the disk it lies on: machines' clocks differ."""
+    probe = _beside(path, "now.tmp")
+    try:
+        touched = path.stat().st_mtime
+        try:
+            probe.touch()
+            now = probe.stat().st_mtime
+        except OSError:  # a folder that may only be read
+            now = time.time()
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+    except FileNotFoundError:
+        return True
+    return now - touched > SILENCE
 
 
 def _born(pid: int) -> str:
