@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from baselines.cache import Prepared
-from baselines.checkpoint import Progress, interruptible, load_checkpoint, save_checkpoint
+from baselines.checkpoint import CHECKPOINT, Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
 from baselines.loop import Loop
 from baselines.meter import Meter, Tally
@@ -62,7 +62,7 @@ def run_leg(leg: Leg) -> Ran:
     compiled = compile_networks(method, config, device)
     optimizer = make_optimizer(method, config, device)
     parts = 1 if config.accumulate == "auto" else config.accumulate
-    found = load_checkpoint(leg.out / "checkpoint.pt", method, optimizer, leg.run)
+    found = load_checkpoint(leg.out / CHECKPOINT, method, optimizer, leg.run)
     progress = found or Progress(step=0, recipe=leg.run, tally=leg.before, parts=parts)
     meter = Meter(device, progress.tally)
     cases = leg.cases(method) if progress.step < config.steps else []
@@ -91,7 +91,7 @@ def _run(leg: Leg, loop: Loop, meter: Meter, progress: Progress) -> Progress:
             if last or asked.is_set() or (step + 1) % config.checkpoint_every == 0:
                 loop.settle()
                 progress = Progress(step=step + 1, recipe=progress.recipe, tally=meter.tally(), parts=loop.parts)
-                save_checkpoint(leg.out / "checkpoint.pt", loop.method, loop.optimizer, progress)
+                save_checkpoint(leg.out / CHECKPOINT, loop.method, loop.optimizer, progress)
             if asked.is_set() and not (last and leg.last):
                 raise KeyboardInterrupt
     return progress

@@ -178,7 +178,7 @@ def test_who_asks_to_stop_gets_no_checkpoint_of_weights_that_are_no_numbers(part
 
     with pytest.raises(BenchError, match="at step 3"):
         train(partly, small(lr=1e30, steps=20, checkpoint_every=20), tmp_path, Setting(progress=interrupt))
-    assert not (tmp_path / "checkpoint.pt").exists()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
 def test_parts_make_the_gradients_of_the_whole_batch(partly, small, tmp_path):
@@ -231,14 +231,6 @@ def test_a_resumed_training_goes_on_in_the_parts_it_had_come_to(partly, small, t
     hungry(tmp_path, limit=4)  # memory would do now: the parts stay
     assert train(partly, config, tmp_path / "cut", setting).cost.parts == 2
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-
-
-def test_a_checkpoint_from_before_there_were_parts_is_gone_on_from(partly, small, tmp_path):
-    train(partly, small(), tmp_path, Setting())
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    del state["parts"]
-    torch.save(state, tmp_path / "checkpoint.pt")
-    assert train(partly, small(), tmp_path, Setting()).cost.parts == 1
 
 
 @pytest.mark.parametrize(

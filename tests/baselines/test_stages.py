@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from contents import labels, tree
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import tiny_dataset
 from views import hide, weights
@@ -163,10 +164,10 @@ def test_the_rate_of_a_stage_begins_anew_and_weights_go_on(scribbles, small, tmp
         scribbles, config, tmp_path / "m", Setting(plugin=path, progress=lambda done, total: seen.append((done, total)))
     )
     assert seen == [(step, 6) for step in range(1, 7)]
-    rates = [
-        torch.load(tmp_path / "m" / stage / "checkpoint.pt", weights_only=True)["optimizer"]["param_groups"][0]["lr"]
-        for stage in ("first", "second")
-    ]
+    rates = []
+    for stage in ("first", "second"):
+        with safe_open(tmp_path / "m" / stage / "checkpoint.safetensors", "pt") as stored:
+            rates.append(msgspec.json.decode(stored.metadata()["frugalseg"])["groups"][0]["lr"])
     assert rates[0] == rates[1] == pytest.approx(0.01 * (1 - 2 / 3) ** 0.9)
     method, _ = load_model(tmp_path / "m", torch.device("cpu"), path)
     assert method.stage.name == "second"
@@ -372,7 +373,7 @@ def test_a_case_drawn_all_unknown_has_no_label(partly, small, tmp_path, plugin):
 def test_a_method_of_one_stage_lies_and_is_named_as_ever(partly, small, tmp_path):
     train(partly, small(), tmp_path / "m", Setting())
     assert {p.name for p in (tmp_path / "m").iterdir()} == {
-        *("checkpoint.pt", "checkpoint-previous.pt", "log.jsonl", "model.json", "model.safetensors")
+        *("checkpoint.safetensors", "checkpoint-previous.safetensors", "log.jsonl", "model.json", "model.safetensors")
     }
 
 

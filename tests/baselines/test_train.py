@@ -24,6 +24,7 @@ from converters.errors import BenchError
 METHODS = ["supervised", "mean_teacher", "gce"]
 
 
+@pytest.mark.fault(74)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(method, partly, small, tmp_path):
     config = small(method=method)
@@ -33,6 +34,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(method, pa
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(method, partly, small, tmp_path):
     config = small(method=method)
@@ -51,6 +53,7 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(m
     assert trained.cost.items == config.steps * config.batch
 
 
+@pytest.mark.fault(69)
 def test_a_killed_process_continues_from_its_last_checkpoint(partly, small, tmp_path):
     config = small(steps=40, checkpoint_every=5)
     train(partly, config, tmp_path / "whole", Setting())
@@ -65,7 +68,7 @@ def test_a_killed_process_continues_from_its_last_checkpoint(partly, small, tmp_
     )
     out = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", code, view.root, tmp_path / "config.json", out])
-    while not (out / "checkpoint.pt").exists() and process.poll() is None:
+    while not (out / "checkpoint.safetensors").exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
@@ -119,6 +122,7 @@ def _train(view, config, folder, plugin, steps):
     return out
 
 
+@pytest.mark.fault(67)
 def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_cases(partly, small, tmp_path):
     with pytest.raises(BenchError, match="at step 10") as caught:
         train(partly, small(lr=1e30, steps=20, checkpoint_every=20), tmp_path, Setting())
@@ -126,10 +130,11 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_cases(pa
     assert not (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.fault(67)
 def test_no_checkpoint_is_made_of_weights_that_are_no_numbers(partly, small, tmp_path):
     with pytest.raises(BenchError, match="at step 3"):
         train(partly, small(lr=1e30, steps=20, checkpoint_every=4), tmp_path, Setting())
-    assert not (tmp_path / "checkpoint.pt").exists()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
 def test_a_view_without_annotation_is_refused_not_failed(partly, small, tmp_path):
@@ -137,31 +142,36 @@ def test_a_view_without_annotation_is_refused_not_failed(partly, small, tmp_path
         train(hide(partly, ()), small(), tmp_path, Setting())
 
 
+@pytest.mark.fault(73)
 def test_a_checkpoint_of_another_recipe_is_refused(partly, small, tmp_path):
     train(partly, small(), tmp_path, Setting())
     with pytest.raises(BenchError, match="another recipe"):
         train(partly, small(lr=0.5), tmp_path, Setting())
 
 
+@pytest.mark.fault(73)
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(partly, small, tmp_path):
     config = small()
     train(partly, config, tmp_path / "a", Setting())
     whole = weights(tmp_path / "a")
-    (tmp_path / "a" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "a" / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
     (tmp_path / "a" / "model.safetensors").unlink()
-    train(partly, config, tmp_path / "a", Setting())
+    with pytest.warns(UserWarning, match="is damaged, and now called checkpoint-damaged"):
+        train(partly, config, tmp_path / "a", Setting())
     assert weights(tmp_path / "a") == whole
 
 
-@pytest.mark.fault(83)
+@pytest.mark.fault(73, 83)
 def test_a_checkpoint_with_code_in_it_does_not_run(partly, small, tmp_path):
     class Evil:
         def __reduce__(self):
             return Path.touch, (tmp_path / "owned",)
 
     (tmp_path / "m").mkdir()
-    torch.save({"method": Evil()}, tmp_path / "m" / "checkpoint.pt")
-    train(partly, small(), tmp_path / "m", Setting())
+    for name in ("checkpoint.pt", "checkpoint.safetensors", "checkpoint-previous.safetensors"):
+        torch.save({"method": Evil()}, tmp_path / "m" / name)
+    with pytest.warns(UserWarning, match="not read: the training begins anew"):
+        train(partly, small(), tmp_path / "m", Setting())
     assert not (tmp_path / "owned").exists()
 
 

@@ -130,7 +130,7 @@ def test_a_run_that_is_killed_and_started_again_predicts_what_the_undisturbed_on
     )
     made = plan(asked, tiny, tmp_path / "cut")
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "recipe.json", tiny.root, tmp_path / "cut"])
-    while not (made.folder / "model" / "checkpoint.pt").exists() and process.poll() is None:
+    while not (made.folder / "model" / "checkpoint.safetensors").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -204,7 +204,7 @@ def test_what_a_killed_process_had_not_finished_is_swept_away(tiny, tmp_path):
     made = plan(recipe(), tiny, tmp_path)
     (made.folder / ".view.123.tmp" / "labelsTr").mkdir(parents=True)
     (made.folder / "model").mkdir()
-    (made.folder / "model" / ".checkpoint.pt.123.tmp").write_bytes(b"half")
+    (made.folder / "model" / ".checkpoint.safetensors.123.tmp").write_bytes(b"half")
     run(made, Place())
     assert list(made.folder.rglob(".*")) == []
 

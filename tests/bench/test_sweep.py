@@ -288,7 +288,7 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(jobs, sign, sweep, data):
     assert not list(data.parent.glob("runs/**/lock.json"))
     for run in told[:jobs]:
         assert 0 < run["steps"] < run["of"] == 3000
-        assert (Path(run["folder"]) / "model" / "checkpoint.pt").is_file()
+        assert (Path(run["folder"]) / "model" / "checkpoint.safetensors").is_file()
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(sweep):
