@@ -18,6 +18,7 @@ from converters import exports, shelf
 from converters.dataset import IGNORE, Annotation, Case, Dataset, ImageFile, Split
 from converters.errors import BenchError, UsageError
 from converters.files import write_bytes
+from converters.lock import lives
 from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
 _SHOWN = 60  # letters of a name in that of its draft; each may take four of the 255 bytes of a file name
@@ -105,18 +106,9 @@ def _sweep(out: Path) -> None:
     """Remove what processes that were killed had begun to write for `out`."""
     for left in out.parent.glob(f".{glob.escape(out.name[:_SHOWN])}.*.tmp"):
         pid = left.name.split(".")[-2]
-        if pid.isdecimal() and left.is_dir() and not _lives(int(pid)):
+        # In a container the next process has the number of the last.
+        if pid.isdecimal() and left.is_dir() and (int(pid) == os.getpid() or not lives(int(pid))):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()  # in a container the next process has the number of the last
 
 
 def sides(dataset: Dataset, split: Split | None) -> Sides:

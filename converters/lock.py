@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from converters.errors import EnvironmentFault
-from converters.files import Strict
+from converters.files import Strict, digest
 
 BEAT = 20.0  # seconds between two signs of life of a process that holds a lock
 SILENCE = 180.0  # seconds without one after which a process of another machine counts as dead
@@ -25,6 +25,7 @@ class Holder(Strict):
     host: str
     since: str
     born: str = ""  # when the process began, in ticks since the start of the machine: pids are used again
+    machine: str = ""  # its start and the namespace of its pids: hosts are cloned, restarted and put into containers
     beats: bool = False  # touches the lock every BEAT seconds; without, nobody on another machine can say if it lives
 
 
@@ -75,9 +76,7 @@ def locked(folder: Path) -> Iterator[Held | None]:
         EnvironmentFault: another living process holds it; names its pid, host and start.
     """
     path = folder / "lock.json"
-    pid = os.getpid()
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    mine = Holder(pid=pid, host=socket.gethostname(), since=since, born=_born(pid), beats=True)
+    mine = _myself()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _take(path, mine)
@@ -102,33 +101,59 @@ def holder(folder: Path) -> Holder | None:
     return None if found is None or _stale(found, path) else found
 
 
+def lives(pid: int, born: str = "") -> bool:
+    """Whether a process of this machine lives; where it is known when it began: that one, and not a later one."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return not born or born == _born(pid)
+
+
+def _myself() -> Holder:
+    pid, since = os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")
+    return Holder(pid=pid, host=socket.gethostname(), since=since, born=_born(pid), machine=_machine(), beats=True)
+
+
 def _take(path: Path, mine: Holder) -> None:
     if _create(path, mine):
         return
-    holder = _read(path)
-    if holder is not None and not _stale(holder, path):
+    found = _read(path)
+    if found is not None and not _stale(found, path):
         raise EnvironmentFault(
-            f"process {holder.pid} on {holder.host} has been at work here since {holder.since}",
+            f"process {found.pid} on {found.host} has been at work here since {found.since}",
             where=path.parent,
             mend="wait for it, or stop it; the lock of a dead process is taken over by itself, that of another machine "
             f"{SILENCE:.0f} s after its last sign of life",
         )
-    _put_aside(path, holder)
-    if not _create(path, mine):
-        raise EnvironmentFault("another process has just started here", where=path.parent, mend="wait for it")
+    _succeed(path, found, mine)
 
 
-def _put_aside(path: Path, stale: Holder | None) -> None:
-    """Remove a lock of the dead, but not one that a living process has put in its place in this moment."""
-    aside = _beside(path, "old.tmp")
+def _succeed(path: Path, dead: Holder | None, mine: Holder) -> None:
+    """Take the place of the dead, or of what is no lock. Of several who try at once one does: it is never empty."""
+    guard = path.with_name(f".lock.{digest([path.name, dead])[:16]}.tmp")
+    _take(guard, mine)  # whose holder may have died in turn
     try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return
-    if _read(aside) != stale:
-        aside.rename(path)
-        return
-    aside.unlink()
+        # Only who holds the guard ends what the dead began, so this stays true until the next line.
+        if _read(path) != dead or not _replace(path, mine):
+            raise EnvironmentFault("another process has just started here", where=path.parent, mend="wait for it")
+    finally:
+        if _read(guard) == mine:
+            guard.unlink(missing_ok=True)
+
+
+def _replace(path: Path, mine: Holder) -> bool:
+    draft = _beside(path, "tmp")
+    try:
+        if not path.is_file():  # somebody gave it back: it is anybody's
+            return _create(path, mine)
+        draft.write_bytes(msgspec.json.encode(mine))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -172,15 +197,9 @@ def _read(path: Path) -> Holder | None:
 
 
 def _stale(holder: Holder, path: Path) -> bool:
-    if holder.host != socket.gethostname():
-        return holder.beats and _silent(path)
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return bool(holder.born) and holder.born != _born(holder.pid)
+    if holder.host == socket.gethostname() and holder.machine in ("", _machine()):
+        return not lives(holder.pid, holder.born)
+    return holder.beats and _silent(path)
 
 
 def _silent(path: Path) -> bool:
@@ -188,17 +207,15 @@ def _silent(path: Path) -> bool:
     probe = _beside(path, "now.tmp")
     try:
         touched = path.stat().st_mtime
-        try:
-            probe.touch()
-            now = probe.stat().st_mtime
-        except OSError:  # a folder that may only be read
-            now = time.time()
-        finally:
-            with contextlib.suppress(OSError):
-                probe.unlink()
+        probe.touch()
+        return probe.stat().st_mtime - touched > SILENCE
     except FileNotFoundError:
         return True
-    return now - touched > SILENCE
+    except OSError:  # a folder that may only be read: who cannot take it need not know
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 def _born(pid: int) -> str:
@@ -207,4 +224,13 @@ def _born(pid: int) -> str:
         # The second field, the name in brackets, may hold blanks.
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
+        return ""
+
+
+def _machine() -> str:
+    """What tells this machine, since its last start, from every other of its name; nothing where nobody says."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
         return ""
