@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.ahead import prefetch
 from baselines.batch import Loaded, Samples
 from baselines.resident import Resident, fits
-from baselines.sampler import Draw, Sampler, prefetch
+from baselines.sampler import Draw, Sampler
 from converters.dataset import IGNORE
 
 

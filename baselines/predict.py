@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from baselines.ahead import at, prefetch
 from baselines.cache import read_image
 from baselines.config import PredictConfig
 from baselines.device import settings
@@ -20,7 +21,6 @@ from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
 from baselines.model import ModelSpec, compile_networks, load_model
 from baselines.nets import networks
-from baselines.sampler import prefetch
 from baselines.windows import DEFAULT, Patch, Windows, labels_at, pass_of
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
@@ -96,6 +96,7 @@ def windows_of(method: Method, spec: ModelSpec, config: PredictConfig, device: t
 
 def case_image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> Tensor:
     """The case on the network's grid. Shape: (C, D, H, W) float32."""
+    at(f"case {case.id}")
     with meter.stage("read"):
         voxels = read_image(dataset, case)
     with meter.stage("preprocess"):

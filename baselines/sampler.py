@@ -1,22 +1,18 @@
 """Batches as a pure function of (seed, step): resuming is exact, and no process but this one draws numbers."""
 
-import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from baselines.ahead import at
 from baselines.batch import Samples
 from baselines.cache import Extent, Prepared
 from baselines.config import TrainConfig
 from baselines.crops import Place, place, taken
 from converters.dataset import IGNORE
 
-Key = TypeVar("Key")
-Made = TypeVar("Made")
 Item = tuple[int, int]  # case, slice; the slice is 0 where samples are volumes
 # What a share of a batch may be drawn from, and what takes its place where a view has no such case.
 _INSTEAD = {"labelled": "unlabelled", "unlabelled": "labelled", "trusted": "untrusted", "untrusted": "trusted"}
@@ -59,19 +55,22 @@ class Sampler:
             for position in range(step * share, (step + 1) * share)
         ]
         rng = np.random.default_rng([self.seed, step])
-        places = tuple(place(self.cases[case], z, self.config, rng) for case, z in items)
-        return Draw(case=tuple(case for case, _ in items), places=places, step=step)
+        places = []
+        for case, z in items:
+            at(f"step {step}, case {self.cases[case].id}")
+            places.append(place(self.cases[case], z, self.config, rng))
+        return Draw(case=tuple(case for case, _ in items), places=tuple(places), step=step)
 
     def annotated(self, draw: Draw) -> tuple[bool, ...]:
         """Which samples hold an annotated voxel. Looks into targets only where a sample is annotated in parts."""
-        return tuple(self._annotated(self.cases[case], at) for case, at in zip(draw.case, draw.places, strict=True))
+        return tuple(self._annotated(self.cases[case], here) for case, here in zip(draw.case, draw.places, strict=True))
 
-    def _annotated(self, case: Prepared, at: Place) -> bool:
+    def _annotated(self, case: Prepared, here: Place) -> bool:
         flat = len(self.config.patch) == 2
-        known = case.extent[at.slice : at.slice + 1] if flat else case.extent
+        known = case.extent[here.slice : here.slice + 1] if flat else case.extent
         if (known == known[0]).all() and known[0] != Extent.SOME:
             return bool(known[0] == Extent.ALL)
-        return bool((taken(case, at, self.config.patch)[1] != IGNORE).any())
+        return bool((taken(case, here, self.config.patch)[1] != IGNORE).any())
 
     def _pools(self) -> dict[str, list[Item]]:
         pools: dict[str, list[Item]] = {name: [] for name in _INSTEAD}
@@ -108,12 +107,15 @@ def lacks(cases: Sequence[Prepared], composition: Mapping[str, int]) -> str | No
 
 def gather(cases: Sequence[Prepared], draw: Draw, patch: Sequence[int]) -> Samples:
     """The samples of a draw, copied from the cases."""
-    crops = [taken(cases[case], at, patch) for case, at in zip(draw.case, draw.places, strict=True)]
+    crops = []
+    for case, here in zip(draw.case, draw.places, strict=True):
+        at(f"step {draw.step}, case {cases[case].id}")
+        crops.append(taken(cases[case], here, patch))
     return Samples(
         image=np.stack([image for image, _ in crops]),
         target=np.stack([target for _, target in crops]),
         case=np.array(draw.case),
-        slice=np.array([at.slice for at in draw.places]),
+        slice=np.array([here.slice for here in draw.places]),
         trusted=np.array([cases[case].trusted for case in draw.case]),
         step=draw.step,
     )
@@ -135,18 +137,3 @@ def _split(batch: int, composition: Mapping[str, int]) -> list[int]:
     shares = [max(1, batch * share // total) for share in composition.values()]
     shares[0] += batch - sum(shares)
     return shares
-
-
-def prefetch(make: Callable[[Key], Made], keys: Iterable[Key], ahead: int = 2) -> Iterator[Made]:
-    """What `make` gives for each key, made up to `ahead` keys before it is asked for, in one thread.
-
-    An error in the thread is raised here, as itself.
-    """
-    made: collections.deque[Future[Made]] = collections.deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        for key in keys:
-            made.append(pool.submit(make, key))
-            if len(made) > ahead:
-                yield made.popleft().result()
-        while made:
-            yield made.popleft().result()

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines.ahead import prefetch
 from baselines.batch import Samples
 from baselines.cache import Prepared, prepare
 from baselines.config import TrainConfig
 from baselines.pack import packs
-from baselines.sampler import Sampler, crop, prefetch
+from baselines.sampler import Sampler, crop
 from bench.feeding import records
 from bench.feeding.records import Item, alone
 from converters.dataset import Dataset

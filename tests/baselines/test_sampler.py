@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.ahead import prefetch
 from baselines.cache import Prepared, foreground
 from baselines.config import TrainConfig
-from baselines.sampler import Sampler, prefetch
+from baselines.sampler import Sampler
 from converters.dataset import IGNORE
 
 
