@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from converters.errors import BenchError
+from converters.errors import RunFault
 from converters.files import write_bytes
 
 LOG_EVERY = 10
@@ -62,7 +62,7 @@ class Log:
         """Note the terms of a step, and that they are to be written.
 
         Raises:
-            BenchError: the loss of a step that is read now is no longer finite; says on which cases.
+            RunFault: the loss of a step that is read now is no longer finite; says on which cases.
         """
         self._last = _Seen(step, terms, cases)
         if line:
@@ -75,7 +75,7 @@ class Log:
         """Write what is due and look at the last step, written or not.
 
         Raises:
-            BenchError: as for `see`.
+            RunFault: as for `see`.
         """
         self._write()
         if self._last is not None:
@@ -93,7 +93,7 @@ class Log:
         total = float(copied.values.sum())
         if not math.isfinite(total):
             names = sorted({self._cases[case] for case in copied.seen.cases.tolist()})
-            raise BenchError(
+            raise RunFault(
                 f"the loss is {total} at step {copied.seen.step}",
                 where=f"cases {', '.join(names)}",
                 mend="lower train.lr, or look at these images; the last good checkpoint is kept",
@@ -122,7 +122,7 @@ def _cut(path: Path, start: int) -> None:
         with contextlib.suppress(msgspec.DecodeError):
             if msgspec.json.decode(line)["step"] < start and line.endswith(b"\n"):
                 kept.append(line)
-    path.write_bytes(b"".join(kept))
+    write_bytes(path, b"".join(kept))
 
 
 def join(logs: Sequence[Path], steps: Sequence[int], out: Path) -> None:

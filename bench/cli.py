@@ -1,12 +1,17 @@
 """The command `bench`: every file of `bench/commands/` is a verb, imported when it is used."""
 
+import contextlib
 import errno
 import functools
 import importlib
 import pkgutil
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -84,7 +89,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command line and leave with the exit code of its outcome."""
     state: dict[str, Any] = {}
     try:
-        result = group.main(arguments, prog_name="bench", standalone_mode=False, obj=state)
+        with _terminable():
+            result = group.main(arguments, prog_name="bench", standalone_mode=False, obj=state)
         code = result if isinstance(result, int) else 0
     except BaseException as error:
         if isinstance(error, SystemExit):
@@ -96,10 +102,28 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: locks are given back and temporaries removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @functools.singledispatch
 def outcome(error: BaseException) -> tuple[str, int]:
     """What to tell a person, and the exit code."""
-    return f"{type(error).__name__}: {error}\n  mend  repeat with --debug to see where", DEFECT
+    where = "".join(f"\n  in    {note}" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {error}{where}\n  mend  repeat with --debug to see where", DEFECT
 
 
 @outcome.register
@@ -123,7 +147,8 @@ def _(error: BaseException) -> tuple[str, int]:
 @outcome.register
 def _(error: OSError) -> tuple[str, int]:
     code = EnvironmentFault.exit_code if error.errno in _MACHINE_ERRORS else DEFECT
-    where = f"\n  in    {error.filename}" if error.filename else ""
+    places = [error.filename] if error.filename else getattr(error, "__notes__", ())
+    where = "".join(f"\n  in    {place}" for place in places)
     return f"{type(error).__name__}: {error.strerror or error}{where}", code
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.outcome import Outcome, record
 from bench.plan import Plan
 from bench.views import view
-from converters.errors import BenchError
+from converters.errors import BenchError, reason
 from converters.lock import locked
 from leaderboards.record import Record
 
@@ -95,6 +95,5 @@ def _carry_out(plan: Plan, place: Place) -> Record:
 
 def _failed(plan: Plan, error: Exception) -> None:
     """Leave a record of the failure; it never enters a table, and the run is tried again."""
-    reason = error.what if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
     number = len(list(plan.folder.glob("failed-*.json"))) + 1
-    record(plan, None, status="failed", reason=reason).save(plan.folder / f"failed-{number}.json")
+    record(plan, None, status="failed", reason=reason(error)).save(plan.folder / f"failed-{number}.json")

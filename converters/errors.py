@@ -38,10 +38,25 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class RunFault(BenchError):
+    """What was begun came to no good end: data and config were such that it could begin."""
+
+    exit_code = 1
+
+
 class EnvironmentFault(BenchError):
     """The machine lacks something: a GPU, an optional package, disk space, a lock."""
 
     exit_code = 4
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, as a record keeps it: no paths of this machine."""
+    if not isinstance(error, BenchError):
+        what = "oom: the host has no memory left" if isinstance(error, MemoryError) else type(error).__name__
+        return "; ".join([f"{what}: {error}" if str(error) else what, *getattr(error, "__notes__", ())])
+    place = error.where if error.where and not Path(error.where).is_absolute() else None
+    return "; ".join([error.what, *([place] if place else ()), *getattr(error, "__notes__", ())])
 
 
 def _rebuild(kind: type[BenchError], what: str, where: str | None, mend: str | None) -> BenchError:
