@@ -13,6 +13,7 @@ from leaderboards.escape import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 T = TypeVar("T")
 
@@ -110,23 +111,29 @@ def page_width() -> int:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """A table on stdout, as wide as the terminal, or as wide as it needs where stdout is none."""
-    from rich import box
     from rich.console import Console
+
+    out = Console(highlight=False, width=page_width())
+    out.print(table(columns, rows, title=title, width=out.width))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None, width: int) -> "Table":
+    """A table that fits into so many columns of characters."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.padding = (0, 1, 0, 0)
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    made.padding = (0, 1, 0, 0)
     cells = [list(row) for row in rows]
-    out = Console(highlight=False, width=page_width())
     widths = [_longest_word([column, *(row[i] for row in cells)]) for i, column in enumerate(columns)]
-    fits = sum(widths) + len(widths) <= out.width
-    for column, width in zip(columns, widths, strict=True):
+    fits = sum(widths) + len(widths) <= width
+    for column, least in zip(columns, widths, strict=True):
         # Words are broken only where there is no room for them whole.
-        table.add_column(column, overflow="fold", min_width=width if fits else None)
+        made.add_column(column, overflow="fold", min_width=least if fits else None)
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table)
+        made.add_row(*(Text(cell) for cell in row))
+    return made
 
 
 def _longest_word(texts: Iterable[str]) -> int:

@@ -1,35 +1,43 @@
 """Make every run of a sweep file that is not made yet, or tell how far each is."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bench.options import CACHE, DATA, DEVICE, JOBS, JSON, PLUGIN
-from bench.output import print_json, print_table, say
-from converters.errors import BenchError, UsageError, unknown_name
+from bench.executors.choice import EXECUTORS, FORMS, Choice
+from bench.job import FINISHED, Job
+from bench.options import CACHE, DATA, DEVICE, JSON, PLUGIN
+from bench.output import page_width, print_json, print_table, say
+from converters.errors import unknown_name
 
 if TYPE_CHECKING:
-    from bench.commands.run import Asked as Run
-    from bench.plan import Plan
     from bench.sweep import Standing, Unit
 
 FAILED = 1
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-FINISHED = ("done", "skipped")
 
 
 @click.command(help=__doc__)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--only", multiple=True, metavar="METHOD", help="Runs of this method alone; may be given again.")
 @click.option("--dry-run", "--list", "--status", "dry_run", is_flag=True, help="Tell how far each run is; run nothing.")
+@click.option("--watch", is_flag=True, help="--status, kept up to date in a terminal until all is finished.")
+@click.option("--emit", type=click.Choice(FORMS), help="Write what is left to do as this, to stdout; run nothing.")
 @click.option("--collect", type=_FOLDER, help="Then copy finished records here: leaderboards/results.")
 @click.option("--plan", type=_FOLDER, help="Say here what FILE will make, and run nothing: leaderboards/planned.")
 @click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True)
-@JOBS
+@click.option(
+    "--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Who makes the runs."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [1, one a GPU, or what a cluster gives]")
+@click.option("--gpus", metavar="0,1", help="With --executor local: a run at a time on each. [--device cuda: all]")
+@click.option("--retries", type=click.IntRange(min=0), default=2, show_default=True, help="Of a run a cluster cut off.")
+@click.option("--slurm", multiple=True, metavar="KEY=VALUE", help="Of sbatch: partition, mem_gb, gpus_per_node ...")
+@click.option("--ray", multiple=True, metavar="KEY=VALUE", help="A run needs: num_cpus, num_gpus, memory ...")
+@click.option("--ray-address", envvar="RAY_ADDRESS", show_envvar=True, help="Of a Ray cluster. [one of this machine]")
 @DEVICE
 @PLUGIN
 @CACHE
@@ -45,69 +53,25 @@ def command(context: click.Context, /, **_: object) -> int:
     from bench.sweep import collect
 
     asked = Asked(**context.params)
+    asked.choice.check()
     jobs = asked.all()
     if asked.plan is not None:
         say(f"wrote {_promise(jobs, asked.file, asked.plan)}")
         return 0
-    if not asked.dry_run:
-        asked.carry_out(jobs)
+    if asked.emit is not None:
+        _emit(asked.open(jobs), asked)
+        return 0
+    if asked.looks:
+        _watch(jobs, asked)
+    else:
+        asked.choice.make(asked.open(jobs))
     standings = [job.standing() for job in jobs]
     _tell(standings, asked)
-    if asked.collect is not None and not asked.dry_run:
+    if asked.collect is not None and not asked.looks:
         kept = collect(standings, asked.collect)
         say(f"{len(kept)} records in {asked.collect}; bench verify --out {asked.collect} says how far they hold")
     wrong = any(job.failed(found) for job, found in zip(jobs, standings, strict=True))
-    return FAILED if wrong and not asked.dry_run else 0
-
-
-@dataclasses.dataclass
-class Job:
-    """A run of the sweep on the data it names, or why that cannot be."""
-
-    unit: "Unit"
-    words: tuple[str, ...]  # of `bench run`, with the options of the sweep
-    run: "Run"
-    plan: "Plan | None" = None
-    error: BenchError | None = None
-    fault: str = ""  # what was said when it ended without coming to its end
-
-    @classmethod
-    def of(cls, unit: "Unit", words: tuple[str, ...]) -> "Job":
-        """Planned, as far as that is possible.
-
-        Raises:
-            UsageError, BenchError: the file asks for what no run can be; data that are absent are no such thing.
-        """
-        from bench.commands import run
-        from bench.locate import locate
-        from bench.recipe import dataset_name
-
-        parsed = run.command.make_context("bench run", list(words))
-        job = cls(unit, words, run.Asked(**parsed.params))
-        if (job.run.data / dataset_name(job.run.dataset) / "dataset.json").is_file():
-            job.plan = job.run.plan(job.run.seeds()[0])
-            return job
-        try:
-            locate(job.run.dataset, job.run.data)
-        except UsageError:
-            raise  # nor is there such a dataset in the world
-        except BenchError as error:
-            job.error = error
-        return job
-
-    def standing(self) -> "Standing":
-        """How far it is."""
-        from bench.sweep import lost, standing
-
-        if self.plan is None:
-            assert self.error is not None
-            return lost(self.unit, self.error)
-        return standing(self.unit, self.plan)
-
-    def failed(self, found: "Standing") -> bool:
-        """Whether something went wrong; what could not even begin has nowhere to leave a record of that."""
-        open_ = found.state not in (*FINISHED, "running")
-        return found.state == "failed" or (open_ and (self.error is not None or bool(self.fault)))
+    return FAILED if wrong and not asked.looks else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,15 +81,33 @@ class Asked:
     file: Path
     only: tuple[str, ...]
     dry_run: bool
+    watch: bool
+    emit: str | None
     collect: Path | None
     plan: Path | None
     runs: Path
-    jobs: int
+    executor: str
+    jobs: int | None
+    gpus: str | None
+    retries: int
+    slurm: tuple[str, ...]
+    ray: tuple[str, ...]
+    ray_address: str | None
     device: str
     plugin: Path | None
     cache: str | None
     data: Path
     as_json: bool
+
+    @property
+    def looks(self) -> bool:
+        """Whether nothing is run."""
+        return self.dry_run or self.watch
+
+    @property
+    def choice(self) -> Choice:
+        """Where the runs are made."""
+        return Choice(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Choice)})
 
     def all(self) -> list[Job]:
         """Every run that is asked for, once."""
@@ -144,26 +126,20 @@ class Asked:
 
     def words(self, unit: "Unit") -> tuple[str, ...]:
         """The arguments of `bench run` for a run of the sweep."""
-        common = ("--data", str(self.data), "--runs", str(self.runs), "--device", self.device)
-        plugin = ("--plugin", str(self.plugin)) if self.plugin is not None else ()
-        cache = ("--cache", self.cache) if self.cache is not None else ()
+
+        def seen(path: Path) -> str:
+            return str(path.absolute() if self.choice.elsewhere else path)
+
+        common = ("--data", seen(self.data), "--runs", seen(self.runs), "--device", self.device)
+        plugin = ("--plugin", seen(self.plugin)) if self.plugin is not None else ()
+        cache = (
+            () if self.cache is None else ("--cache", self.cache if self.cache == "none" else seen(Path(self.cache)))
+        )
         return (*unit.words, *common, *plugin, *cache)
 
-    def carry_out(self, jobs: Sequence[Job]) -> None:
-        """Make what is not finished, one after the other or several at once; a failure stops no other run."""
-        from bench.executor import Processes, stopping_on_terminate
-
-        open_ = [job for job in jobs if job.plan is not None and job.standing().state not in (*FINISHED, "running")]
-        if self.jobs == 1:
-            with stopping_on_terminate():
-                for number, job in enumerate(open_, 1):
-                    _made_here(job, f"{number} of {len(open_)}")
-            return
-
-        def ended(number: int, code: int, said: str) -> None:
-            _ended(open_[number], f"{number + 1} of {len(open_)}", said if code else "")
-
-        Processes(self.jobs, ended).run({number: job.words for number, job in enumerate(open_)})
+    def open(self, jobs: Sequence[Job]) -> list[Job]:
+        """What is not finished, and nobody is at."""
+        return [job for job in jobs if job.plan is not None and job.standing().state not in (*FINISHED, "running")]
 
 
 def _promise(jobs: Sequence[Job], file: Path, out: Path) -> Path:
@@ -183,51 +159,28 @@ def _promise(jobs: Sequence[Job], file: Path, out: Path) -> Path:
     return path
 
 
-def _made_here(job: Job, which: str) -> None:
-    """One run, in this process."""
-    from baselines.device import pick
-    from bench.phases import Phases
-    from bench.run import Place, run
-
-    assert job.plan is not None
-    error = ""
-    try:
-        with Phases() as phases:
-            run(job.plan, Place(pick(job.run.device), job.run.plugin, job.run.packs, phases.tell))
-    except Exception as found:  # the record of the failure is written; the next run may do
-        error = str(found)
-    _ended(job, which, error)
+def _emit(jobs: Sequence[Job], asked: Asked) -> None:
+    if jobs:
+        click.echo(asked.choice.written(jobs), nl=False)
+    say(f"{len(jobs)} runs left to do")
 
 
-def _ended(job: Job, which: str, error: str) -> None:
-    found, job.fault = job.standing(), error
-    dice = f", Dice {found.dice:.3f}" if found.dice is not None else ""
-    told = error or found.reason
-    say(f"{which}: {_name(found)}: {found.state}{dice}{f': {told}' if told else ''}")
+def _watch(jobs: Sequence[Job], asked: Asked) -> None:
+    from rich.console import Console
 
+    from bench.watch import watch
 
-def _name(found: "Standing") -> str:
-    return f"{found.dataset} {found.protocol} {found.method} seed {found.seed}"
+    out = Console(highlight=False, width=page_width())
+    if asked.watch and out.is_terminal and not asked.as_json:
+        watch(jobs, out)
 
 
 def _tell(standings: "Sequence[Standing]", asked: Asked) -> None:
+    from bench.watch import COLUMNS, counted, rows
+
     if asked.as_json:
         for found in standings:
             print_json(found)
         return
-    rows = [
-        [
-            found.state,
-            found.dataset,
-            found.protocol,
-            found.method,
-            str(found.seed),
-            f"{found.steps}/{found.of}" if found.of else "",
-            "" if found.dice is None else f"{found.dice:.4f}",
-            found.reason or found.folder,
-        ]
-        for found in standings
-    ]
-    print_table(["state", "dataset", "protocol", "method", "seed", "steps", "Dice", "folder, or reason"], rows)
-    counts = Counter(found.state for found in standings)
-    say(", ".join(f"{count} {state}" for state, count in counts.items()))
+    print_table(COLUMNS, rows(standings))
+    say(counted(standings))

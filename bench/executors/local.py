@@ -1,4 +1,4 @@
-"""Several `bench run` at once, each a process of its own, asked to stop together."""
+"""Several `bench run` at once on this machine, each a process of its own, asked to stop together."""
 
 import contextlib
 import os
@@ -6,24 +6,34 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
-from typing import IO, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Generic, NamedTuple, TypeVar
+
+from bench.executors.ends import SHOWN, End, stopping_on_terminate
 
 LOOK_EVERY = 0.2  # seconds between two looks at the processes
-SHOWN = 6  # last lines of what a process said
 
 Key = TypeVar("Key")
 
 
-class Processes(Generic[Key]):
-    """Command lines of `bench run`, so many at a time; each is told of when it ends."""
+class _Running(NamedTuple):
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+    gpu: str | None
 
-    def __init__(self, jobs: int, ended: Callable[[Key, int, str], None]) -> None:
-        self.jobs, self.ended = jobs, ended
-        self._running: dict[Key, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+
+class Processes(Generic[Key]):
+    """Command lines of `bench run`, so many at a time; each is told of when it ends.
+
+    Where GPUs are named, each run has the next free one of the list to itself and sees no other; one that is named
+    twice takes two runs at a time.
+    """
+
+    def __init__(self, jobs: int, ended: Callable[[Key, End], None], gpus: Sequence[str] = ()) -> None:
+        self.jobs, self.ended = min(jobs, len(gpus) or jobs), ended
+        self._gpus = list(gpus)  # that are free
+        self._running: dict[Key, _Running] = {}
 
     def run(self, lines: Mapping[Key, Sequence[str]]) -> None:
         """Start all in their order and wait for the last one.
@@ -46,6 +56,9 @@ class Processes(Generic[Key]):
 
     def _start(self, key: Key, words: Sequence[str]) -> None:
         said = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
+        gpu = self._gpus.pop(0) if self._gpus else None
+        seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
         # A group of its own: what stops this process is handed on once, by it; a second signal would save nothing.
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.cli", "run", *words],
@@ -53,41 +66,34 @@ class Processes(Generic[Key]):
             stdout=subprocess.DEVNULL,
             stderr=said,
             start_new_session=True,
-            env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.jobs)), **os.environ},
+            env={"OMP_NUM_THREADS": threads, **os.environ, **seen},
         )
-        self._running[key] = process, said
+        self._running[key] = _Running(process, said, gpu)
 
     def _look(self) -> None:
-        for key, (process, said) in list(self._running.items()):
+        for key, (process, said, gpu) in list(self._running.items()):
             if process.poll() is not None:
                 del self._running[key]
+                self._gpus += [gpu] if gpu is not None else []
                 said.seek(0)
                 lines = said.read().decode(errors="replace").splitlines()
                 said.close()
-                self.ended(key, process.returncode, "\n".join(lines[-SHOWN:]))
+                self.ended(key, End(process.returncode, "\n".join(lines[-SHOWN:])))
 
     def _stop(self) -> None:
-        for process, _ in self._running.values():
+        for running in self._running.values():
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+                running.process.send_signal(signal.SIGINT)
         while self._running:
             time.sleep(LOOK_EVERY)
             self._look()
 
 
-@contextlib.contextmanager
-def stopping_on_terminate() -> Iterator[None]:
-    """SIGTERM means for the length of the block what Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def visible_gpus() -> list[str]:
+    """The GPUs that a process started here may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [part.strip() for part in named.split(",") if part.strip()]
+    import torch
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return [str(number) for number in range(torch.cuda.device_count())]
