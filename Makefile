@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults constraints clean
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults kills constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +60,9 @@ methods: $(READY) ## write docs/methods.md from the classes
 
 faults: $(READY) ## write docs/faults.md from the marks of the tests
 	$(BIN)/python tests/faults/fault_table.py
+
+kills: $(READY) ## kill a sweep twenty times, fail every operation of the disk: is all as if nothing had been? Half an hour
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m kills tests/faults
 
 constraints: $(READY) ## write down the versions of the environment
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \
