@@ -1,9 +1,10 @@
 """log.jsonl: the loss terms of every tenth step, and the check that they are numbers, without waiting for a GPU."""
 
 import contextlib
+import contextvars
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,19 @@ from converters.errors import RunFault
 from converters.files import write_bytes
 
 LOG_EVERY = 10
+
+Follower = Callable[[Path, Sequence[bytes]], None]  # takes a log and lines that were written to it
+_FOLLOWER: contextvars.ContextVar[Follower | None] = contextvars.ContextVar("follower", default=None)
+
+
+@contextlib.contextmanager
+def following(follower: Follower) -> Iterator[None]:
+    """Hand on what every log of the block is opened with, and each line that it gets. It must return at once."""
+    token = _FOLLOWER.set(follower)
+    try:
+        yield
+    finally:
+        _FOLLOWER.reset(token)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +57,10 @@ class Log:
     """
 
     def __init__(self, path: Path, start: int, cases: Sequence[str], *, later: bool) -> None:
-        _cut(path, start)
+        kept = _cut(path, start)
+        self._path, self._follower = path, _FOLLOWER.get()
         self._lines = path.open("ab")
+        self._hand_on(kept)
         self._cases = cases
         self._later = later
         self._last: _Seen | None = None
@@ -84,9 +100,15 @@ class Log:
     def _write(self) -> None:
         if self._pending is not None:
             values = self._values(self._pending)
-            self._lines.write(msgspec.json.encode({"step": self._pending.seen.step, **values}) + b"\n")
+            line = msgspec.json.encode({"step": self._pending.seen.step, **values}) + b"\n"
+            self._lines.write(line)
             self._lines.flush()
             self._pending = None
+            self._hand_on([line])
+
+    def _hand_on(self, lines: Sequence[bytes]) -> None:
+        if self._follower is not None:
+            self._follower(self._path, lines)
 
     def _values(self, copied: _Copied) -> dict[str, float]:
         copied.wait()
@@ -112,17 +134,18 @@ def _copied(seen: _Seen) -> _Copied:
     return _Copied(seen, host, done.synchronize)
 
 
-def _cut(path: Path, start: int) -> None:
-    """Drop lines of steps that will be taken again."""
+def _cut(path: Path, start: int) -> list[bytes]:
+    """Drop lines of steps that will be taken again; the others."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
-        return
+        return []
     kept = []
     for line in path.read_bytes().splitlines(keepends=True):
         with contextlib.suppress(msgspec.DecodeError):
             if msgspec.json.decode(line)["step"] < start and line.endswith(b"\n"):
                 kept.append(line)
     write_bytes(path, b"".join(kept))
+    return kept
 
 
 def join(logs: Sequence[Path], steps: Sequence[int], out: Path) -> None:

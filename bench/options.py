@@ -33,6 +33,18 @@ CACHE = click.option(
     metavar="DIR",
     help="Folder of prepared cases that runs share (bench cache); none keeps them in memory. [the user's cache folder]",
 )
+TRACK = click.option(
+    "--track",
+    multiple=True,
+    metavar="NAME[:URI]",
+    help="Show how it goes in tensorboard or mlflow; may be given again.",
+)
+TRACK_PICTURES = click.option(
+    "--track-pictures",
+    type=click.Choice(["none", "phantoms", "all"]),
+    default=None,
+    help="Of whose test cases a tracker gets pictures. [all; phantoms where --track names a URI]",
+)
 _LEARNING = (
     click.option("--method", default=None, help="How to learn: supervised, mean_teacher, gce ... [supervised]"),
     click.option("--preset", default=None, help="published, cpu or demo [a GPU, none, a phantom decide]"),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench.outcome import Outcome, record
 from bench.plan import Plan
+from bench.tracking.courier import Wanted
+from bench.tracking.follow import followed
 from bench.views import view
 from converters.errors import BenchError, reason
 from converters.lock import locked
@@ -24,6 +26,7 @@ class Place:
     plugin: Path | None = None
     cache: Path | None = None  # folder of packs; None: prepared cases are held in memory
     progress: Progress = lambda phase, done, total: None
+    track: tuple[Wanted, ...] = ()  # who is told how it goes; no number depends on it
 
 
 def run(plan: Plan, place: Place) -> Record:
@@ -34,7 +37,7 @@ def run(plan: Plan, place: Place) -> Record:
         BenchError: something failed; `failed-<n>.json` says what, and the next call tries again.
     """
     done = plan.folder / "record.json"
-    with locked(plan.folder) as held:
+    with locked(plan.folder) as held, followed(plan, place.plugin, place.track):
         if done.is_file():
             return Record.load(done)
         _sweep(plan.folder)
@@ -72,6 +75,9 @@ def _carry_out(plan: Plan, place: Place) -> Record:
         trained = train.train(seen, recipe.train, folder / "model", setting)
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)
+    if place.track:  # its time and memory are part of what was measured
+        told_to = {"tracked": " ".join(sorted({wanted.name for wanted in place.track}))}
+        trained = dataclasses.replace(trained, machine=trained.machine | told_to)
     where = predict.Setting(place.device, place.plugin, None, recipe.predict)
     selected = None
     if recipe.selection == "best_val":

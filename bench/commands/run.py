@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.learning import Learning
-from bench.options import DATA, DRY_RUN, JSON, UNLABELLED, learning
+from bench.options import DATA, DRY_RUN, JSON, TRACK, TRACK_PICTURES, UNLABELLED, learning
 from bench.output import print_json, say
 from bench.phases import Phases
 
 if TYPE_CHECKING:
     from bench.plan import Plan
+    from bench.tracking.courier import Wanted
+    from bench.tracking.told import Which
     from leaderboards.record import Record
 
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--fold", type=click.IntRange(min=0), default=None, help="Fold of a cross-validation split.")
 @learning
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@TRACK
+@TRACK_PICTURES
 @click.option("--show-config", is_flag=True, help="Print the whole recipe and stop.")
 @DATA
 @DRY_RUN
@@ -43,6 +47,7 @@ def command(context: click.Context, /, **_: object) -> None:
     Done runs are not repeated; interrupted ones continue where they stopped.
     """
     asked = Asked(**context.params)
+    asked.trackers()  # what is lacking is told before anything begins
     for seed in asked.seeds():
         plan = asked.plan(seed)
         if asked.show_config:
@@ -66,6 +71,8 @@ class Asked(Learning):
     unlabelled: str | None
     fold: int | None
     runs: Path
+    track: tuple[str, ...]
+    track_pictures: "Which | None"
     show_config: bool
     data: Path
     dry_run: bool
@@ -76,6 +83,19 @@ class Asked(Learning):
         if not all(part.strip().isdecimal() for part in self.seed.split(",")):
             raise click.BadParameter(f"'{self.seed}' is no list of seeds; give 0 or 0,1,2", param_hint="--seed")
         return [int(part) for part in self.seed.split(",")]
+
+    def trackers(self) -> "tuple[Wanted, ...]":
+        """Who is told how it goes.
+
+        Raises:
+            UsageError: there is no such tracker.
+            EnvironmentFault: its package is not installed.
+        """
+        if not self.track:
+            return ()
+        from bench.tracking.choose import chosen
+
+        return chosen(self.track, self.runs, self.track_pictures)
 
     def plan(self, seed: int) -> "Plan":
         """The recipe on the data it names."""
@@ -109,7 +129,7 @@ def _run(plan: "Plan", asked: Asked) -> "Record":
     train = plan.recipe.train
     say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
     with Phases() as phases:
-        record = run(plan, Place(pick(asked.device), asked.plugin, asked.packs, phases.tell))
+        record = run(plan, Place(pick(asked.device), asked.plugin, asked.packs, phases.tell, asked.trackers()))
     view = plan.folder / "view"
     # A finished run needs its view no longer: it may have been removed to save space.
     for notice in notices(Dataset.load(view)) if view.is_dir() else ():
