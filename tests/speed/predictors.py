@@ -153,4 +153,5 @@ WINDOWS = {
 
 if __name__ == "__main__":
     torch.set_num_threads(THREADS)
+    load_model(Path(sys.argv[2]) / "model", CPU)  # libraries are nobody's memory
     print(f"{extra_mib(functools.partial(FILES[sys.argv[1]][0], Path(sys.argv[2]))):.0f}")  # noqa: T201

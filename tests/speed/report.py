@@ -22,7 +22,7 @@ same session, the way its makers document it. Read the ratios: seconds belong to
 
 - *median*, *IQR*: of the rounds after warm-up. *.../s*: items a second at the median.
 - *time*, *memory*: as a multiple of what ours takes. *Peak*: largest resident memory of a fresh process above what it
-  held before the work began.
+  held before the work began, its libraries loaded; the median of three processes.
 - *limit*: what is claimed; a run that misses one fails. A contender that could not run is named with the reason.
 """
 

@@ -2,7 +2,7 @@
 
 Each is given a network (`NETS`) and gives an endless iterator; each `next` is a step. What is made once (data, network,
 optimiser) is not timed. `python tests/speed/steppers.py CONTENDER NETWORK` prints the peak memory of two steps, in MiB,
-above that of a fresh process before the network was made.
+above that of a fresh process that has loaded every library and not yet made a network: libraries are not the loop's.
 """
 
 import copy
@@ -127,10 +127,14 @@ def plain(net: str) -> Iterator[object]:
         yield loss.item()
 
 
+def _agents():
+    needs = "needs the extra [peers]; later PyMIC cannot be imported without packages it does not name"
+    return pytest.importorskip("pymic.net_run.agent_seg", reason=needs, exc_type=ImportError)
+
+
 def pymic(net: str) -> Iterator[object]:
     """PyMIC's own agent: its `training`, losses, SGD and loader, with the network it is handed."""
-    needs = "needs the extra [peers]; later PyMIC cannot be imported without packages it does not name"
-    agents = pytest.importorskip("pymic.net_run.agent_seg", reason=needs, exc_type=ImportError)
+    agents = _agents()
     settings = {
         "dataset": {"tensor_type": "float", "task_type": "seg", "train_batch_size": BATCH, "num_worker": 0},
         "network": {"net_type": "UNet2D", "class_num": CLASSES},
@@ -189,5 +193,8 @@ MEASURED = ("ours", "PyMIC", "plain fp32 loop", "ours, mean teacher")
 
 if __name__ == "__main__":
     torch.set_num_threads(THREADS)
+    method_of(config(sys.argv[2]))
+    if sys.argv[1] == "PyMIC":
+        _agents()
     step = STEPPERS[sys.argv[1]][0](sys.argv[2])
     print(f"{extra_mib(lambda: (next(step), next(step))):.0f}")  # noqa: T201
