@@ -5,7 +5,6 @@ Every file of `converters/exports/` is one; what they share is here.
 
 import contextlib
 import dataclasses
-import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from typing import Protocol, cast
 import numpy as np
 
 from converters import exports, shelf
+from converters.alive import sweep
 from converters.dataset import IGNORE, Annotation, Case, Dataset, ImageFile, Split
 from converters.errors import BenchError, UsageError
 from converters.files import write_bytes
-from converters.lock import lives
 from converters.volume import Volume, data_sha256, read_label, read_nifti, write_nifti
 
 _SHOWN = 60  # letters of a name in that of its draft; each may take four of the 255 bytes of a file name
@@ -91,7 +90,7 @@ def whole(out: Path) -> Iterator[Path]:
     if out == Path.cwd():
         raise BenchError("the folder is the one you stand in", where=out, mend="give the name of a new one")
     out.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(out)
+    sweep(out.parent, out.name[:_SHOWN])
     temporary = out.with_name(f".{out.name[:_SHOWN]}.{os.getpid()}.tmp")
     try:
         temporary.mkdir()
@@ -100,15 +99,6 @@ def whole(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _sweep(out: Path) -> None:
-    """Remove what processes that were killed had begun to write for `out`."""
-    for left in out.parent.glob(f".{glob.escape(out.name[:_SHOWN])}.*.tmp"):
-        pid = left.name.split(".")[-2]
-        # In a container the next process has the number of the last.
-        if pid.isdecimal() and left.is_dir() and (int(pid) == os.getpid() or not lives(int(pid))):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def sides(dataset: Dataset, split: Split | None) -> Sides:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from converters.alive import born, lives, machine
 from converters.errors import EnvironmentFault
 from converters.files import Strict, digest
 
@@ -101,20 +102,9 @@ def holder(folder: Path) -> Holder | None:
     return None if found is None or _stale(found, path) else found
 
 
-def lives(pid: int, born: str = "") -> bool:
-    """Whether a process of this machine lives; where it is known when it began: that one, and not a later one."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return not born or born == _born(pid)
-
-
 def _myself() -> Holder:
     pid, since = os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")
-    return Holder(pid=pid, host=socket.gethostname(), since=since, born=_born(pid), machine=_machine(), beats=True)
+    return Holder(pid=pid, host=socket.gethostname(), since=since, born=born(pid), machine=machine(), beats=True)
 
 
 def _take(path: Path, mine: Holder) -> None:
@@ -197,7 +187,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _stale(holder: Holder, path: Path) -> bool:
-    if holder.host == socket.gethostname() and holder.machine in ("", _machine()):
+    if holder.host == socket.gethostname() and holder.machine in ("", machine()):
         return not lives(holder.pid, holder.born)
     return holder.beats and _silent(path)
 
@@ -216,21 +206,3 @@ def _silent(path: Path) -> bool:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
-
-
-def _born(pid: int) -> str:
-    """When the process began, or nothing where the system does not say."""
-    try:
-        # The second field, the name in brackets, may hold blanks.
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _machine() -> str:
-    """What tells this machine, since its last start, from every other of its name; nothing where nobody says."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from converters.alive import sweep
 from converters.errors import BenchError
 from converters.files import canonical_json, inside
 from leaderboards.collect import Collected
@@ -74,6 +75,7 @@ def _replacing(out: Path) -> Iterator[Path]:
     out = out.absolute()
     if out.exists() and not _is_site(out):
         raise BenchError("this is no site, and would be replaced", where=out, mend="give --out a new or empty folder")
+    sweep(out.parent, out.name)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}.tmp") for kind in ("new", "old"))
     new.mkdir(parents=True)
     try:

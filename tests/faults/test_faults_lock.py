@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from converters import lock
+from converters.alive import born, lives
 from converters.errors import EnvironmentFault
-from converters.lock import SILENCE, Holder, holder, lives, locked
+from converters.lock import SILENCE, Holder, holder, locked
 
 NOBODY = 2**22 + 1  # a number that no process has
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -39,7 +40,7 @@ def left_by(path: Path, silent_for: float = 0.0, **who: object) -> Holder:
 @pytest.mark.fault(72)
 @needs_proc
 def test_a_number_that_another_process_has_by_now_keeps_no_lock(tmp_path: Path, other) -> None:
-    assert lives(other.pid) and lives(os.getpid(), lock._born(os.getpid()))
+    assert lives(other.pid) and lives(os.getpid(), born(os.getpid()))
     assert not lives(NOBODY) and not lives(2**64) and not lives(other.pid, "1")
     left_by(tmp_path / "lock.json", pid=other.pid, born="1")
     with locked(tmp_path):
