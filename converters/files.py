@@ -20,6 +20,7 @@ from converters.errors import BenchError, EnvironmentFault
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HUGE = (b"\xcb\x7f", b"\xcb\xff")  # how MessagePack begins the floats from 2^1009 on, NaN and infinity
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 
@@ -72,9 +73,15 @@ def canonical_json(value: object) -> bytes:
 
     NaN and infinity have no JSON form and would become null unseen, so they raise.
     """
-    plain = msgspec.to_builtins(value, str_keys=True, order="sorted")
-    _refuse_nan(plain)
-    return msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=2) + b"\n"
+    try:
+        packed, text = msgspec.msgpack.encode(value), msgspec.json.encode(value, order="sorted")
+    except (TypeError, OverflowError):  # keys that are numbers, whole numbers of more than 64 bits
+        packed, value = b"", msgspec.to_builtins(value, str_keys=True, order="sorted")
+        text = msgspec.json.encode(value, order="sorted")
+    # No NaN or infinity is packed without one of these; they may also stand for something else.
+    if not packed or any(start in packed for start in _HUGE):
+        _refuse_nan(msgspec.to_builtins(value, str_keys=True))
+    return msgspec.json.format(text, indent=2) + b"\n"
 
 
 def _refuse_nan(value: object) -> None:

@@ -77,7 +77,7 @@ class Chosen(Strict):
     dice: dict[int, float]
 
 
-class Record(Strict, omit_defaults=True):
+class Record(Strict, omit_defaults=True, dict=True):
     """One run: method x protocol x dataset x draw x seed. What came later is left out where there is none."""
 
     status: Literal["done", "failed", "skipped"]
@@ -115,8 +115,11 @@ class Record(Strict, omit_defaults=True):
         }
 
     def id(self) -> str:
-        """sha256 over the canonical JSON."""
-        return digest(self)
+        """sha256 over the canonical JSON, which is written once."""
+        found = self.__dict__.get("_id")
+        if found is None:
+            found = self.__dict__["_id"] = digest(self)
+        return str(found)
 
     def save(self, path: Path) -> None:
         """Write canonical JSON atomically."""

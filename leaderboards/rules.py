@@ -9,7 +9,7 @@ from typing import NamedTuple
 from converters.files import digest
 from leaderboards.record import CaseScore, Record
 from leaderboards.soundness import ROUNDING, miscounted, out_of_range, unsaid, unsound
-from leaderboards.summary import HEADLINE, family, short
+from leaderboards.summary import HEADLINE, definitions, family, short
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
@@ -159,7 +159,7 @@ def _range(record: Record) -> Found:
     fatal=True,
 )
 def _headline(record: Record) -> Found:
-    wanted = {definition for score in record.cases for definition in score.metrics if family(definition) in HEADLINE}
+    wanted = {definition for definition in definitions(record.cases) if family(definition) in HEADLINE}
     versions = {name: sorted(d for d in wanted if short(d) == name) for name in map(short, wanted)}
     if twice := sorted(" and ".join(ids) for ids in versions.values() if len(ids) > 1):
         yield f"one metric in several versions: {', '.join(twice)}"

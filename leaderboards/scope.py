@@ -14,11 +14,14 @@ def agreeing(members: Sequence[Record], verified: Mapping[str, int], problems: l
     A table is about what its best verified records scored; of several such, about what most did, or else the most.
     """
     highest = max(verified.get(record.id(), 0) for record in members)
-    counts = Counter(_scored(record) for record in members if verified.get(record.id(), 0) == highest)
+    scored = [_scored(record) for record in members]
+    counts = Counter(
+        found for found, record in zip(scored, members, strict=True) if verified.get(record.id(), 0) == highest
+    )
     wanted = max(counts, key=lambda found: (counts[found], len(found), -_subjects(found), sorted(found)))
     kept = []
-    for record in members:
-        if fault := _fault(_scored(record), wanted):
+    for record, found in zip(members, scored, strict=True):
+        if fault := _fault(found, wanted):
             problems.append(f"{told(record)}: {fault}; left out")
         else:
             kept.append(record)
@@ -40,9 +43,11 @@ def _subjects(scored: Scored) -> int:
 
 
 def _fault(found: Scored, wanted: Scored) -> str:
+    if found == wanted:
+        return ""
     here, there = ({(case, label) for case, label, _ in scored} for scored in (found, wanted))
     if lacking := there - here:
         return f"{len(lacking)} of {len(there)} scores of its table are not there"
     if more := here - there:
         return f"{len(more)} scores that its table has not"
-    return "" if found == wanted else "its cases are of other subjects than those of its table"
+    return "its cases are of other subjects than those of its table"

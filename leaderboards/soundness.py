@@ -2,12 +2,15 @@
 
 import math
 import re
+import sys
+from functools import lru_cache
 
 from leaderboards.record import CaseScore
 from leaderboards.summary import DISTANCES, bounds, family
 
 ROUNDING = 1e-9
 _DEFINITION = re.compile(r"[a-z0-9_.]+(@\d+(\.\d+)?(e[+-]?\d+)?mm)?(:[a-z0-9-]+)*:v\d+")
+_LARGEST = sys.float_info.max
 _MOST = 1 << 53  # voxels: beyond, no float64 is exact
 
 
@@ -59,8 +62,10 @@ def unsaid(score: CaseScore, wanted: set[str]) -> str | None:
     """Which of the wanted definitions has no value that it should have."""
     if lacking := sorted(wanted - score.metrics.keys()):
         return f"{', '.join(lacking)} is not there"
-    unknown = sorted(d for d in wanted if family(d) in DISTANCES | {"nsd"} and score.metrics[d] is None)
-    return f"no value of {', '.join(unknown)}" if unknown and score.status == "ok" else None
+    if score.status != "ok":
+        return None
+    unknown = sorted(d for d in wanted if score.metrics[d] is None and family(d) in DISTANCES | {"nsd"})
+    return f"no value of {', '.join(unknown)}" if unknown else None
 
 
 def _six(value: float | None) -> str:
@@ -70,12 +75,19 @@ def _six(value: float | None) -> str:
 def out_of_range(score: CaseScore) -> str | None:
     """Which value, or id, no metric can have."""
     for definition, value in score.metrics.items():
-        if not _DEFINITION.fullmatch(definition):
+        allowed = _allowed(definition)
+        if allowed is None:
             return f"{definition!r} is no id of a definition"
-        if value is None:
-            continue
-        low, high = bounds(definition)
-        high = score.diagonal_mm if family(definition) in DISTANCES else high
-        if not (math.isfinite(value) and low <= value <= high * (1 + ROUNDING)):
+        low, high = allowed
+        if value is not None and not low <= value <= (high or score.diagonal_mm * (1 + ROUNDING)):
             return f"{definition} is {value}"
     return None
+
+
+@lru_cache(4096)
+def _allowed(definition: str) -> tuple[float, float | None] | None:
+    """The least and the most, None for the image diagonal; both finite. None for what is no definition."""
+    if not _DEFINITION.fullmatch(definition):
+        return None
+    low, high = (min(max(bound, -_LARGEST), _LARGEST) for bound in bounds(definition))
+    return low, None if family(definition) in DISTANCES else high * (1 + ROUNDING) if high < _LARGEST else high

@@ -87,7 +87,7 @@ def scores(groups: Sequence["Group"], definition: str) -> Scores:
     if not direction(definition):
         raise BenchError(f"nobody said whether more {definition} is better", mend="leaderboards/summary.py")
     tables = [tabulate([record.cases for record in group.records], definition) for group in groups]
-    subjects = sorted({subject for table in tables for cells in table for _, subject in cells})
+    subjects = sorted({s for table in tables for cells in table for found in cells.values() for s in found})
     made = [
         (group, direction(definition) * contributions(table, subjects))
         for group, table in zip(groups, tables, strict=True)

@@ -3,7 +3,9 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from converters.files import Strict
 from leaderboards.record import CaseScore
@@ -16,7 +18,9 @@ SHARES = {"precision", "boundary_iou", "lesion_precision", "lesion_f1"}  # count
 FOUND = {"sensitivity", "lesion_sensitivity"}  # shares of a reference, which a false structure has not
 ERRORS = {"volume_abs_error_ml"}  # count as measured: all of a missed or a false volume
 
-Cells = dict[tuple[str, str], float]  # (label, subject) -> value
+Values = Mapping[str, Mapping[str, float]]  # label -> subject -> value
+_BITS = 2 * 53 + 3  # of the square that a correctly rounded root is taken of
+_KNOWN = 4096  # names of definitions that are kept taken apart
 
 
 class Summary(Strict):
@@ -40,11 +44,13 @@ class Interval(Strict):
     seeds: bool  # False: a single seed, so the interval holds patients alone
 
 
+@lru_cache(_KNOWN)
 def short(definition: str) -> str:
     """`hd95` of `hd95:c6-bg-max:v1`, `nsd@2mm` of `nsd@2mm:c6-bg-pooled:v1`."""
     return definition.partition(":")[0]
 
 
+@lru_cache(_KNOWN)
 def family(definition: str) -> str:
     """`nsd` of `nsd@2mm:c6-bg-pooled:v1`."""
     return short(definition).partition("@")[0]
@@ -62,12 +68,14 @@ def ranked(definitions: Iterable[str]) -> list[str]:
     return [d for d in known if family(d) == "dice"] + lenient
 
 
+@lru_cache(_KNOWN)
 def direction(definition: str) -> int:
     """1 where more is better, -1 where less is, 0 where neither is (a volume) or nobody said."""
     kind = family(definition)
     return 1 if kind in OVERLAPS | SHARES | FOUND else -1 if kind in DISTANCES | VOLUMES | ERRORS else 0
 
 
+@lru_cache(_KNOWN)
 def bounds(definition: str) -> tuple[float, float]:
     """The least and the most a metric can be."""
     kind = family(definition)
@@ -102,24 +110,76 @@ def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summar
 
     Quartiles by linear interpolation between the values, as NumPy's default.
     """
-    tables = [by_subject(scores, definition) for scores in repeats]
-    pooled: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for table in tables:
-        for key, value in table.items():
-            pooled[key].append(value)
-    cells = {key: statistics.fmean(values) for key, values in pooled.items()}
+    return over_labels([by_label(scores, definition) for scores in repeats])
+
+
+def over_labels(tables: Sequence[Values]) -> Summary | None:
+    """As `summarise`, of what `by_label` gives for each repeat."""
+    return overall_and_each(tables)[0]
+
+
+def overall_and_each(tables: Sequence[Values]) -> tuple[Summary | None, dict[str, Summary]]:
+    """As `over_labels`, and the same of each label by itself."""
+    cells = {label: _pooled(tables, label) for label in _labels(tables)}
+    means = {label: [_mean(table[label].values()) for table in tables if label in table] for label in cells}
     if not cells:
-        return None
-    means = [_over_labels(table) for table in tables if table]
-    q1, median, q3 = _quartiles(sorted(cells.values()))
+        return None, {}
+    overall = [_mean([_mean(found.values()) for found in table.values()]) for table in tables if table]
+    return _summary([*cells.values()], overall), {label: _summary([cells[label]], means[label]) for label in cells}
+
+
+def _labels(tables: Iterable[Values]) -> Iterable[str]:
+    return dict.fromkeys(chain.from_iterable(tables))
+
+
+def _pooled(tables: Sequence[Values], label: str) -> dict[str, float]:
+    """Subject -> the mean over the repeats in which it has a value."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for table in tables:
+        for subject, value in table.get(label, {}).items():
+            found[subject].append(value)
+    return {subject: _mean(values) for subject, values in found.items()}
+
+
+def _summary(cells: Sequence[Mapping[str, float]], means: Sequence[float]) -> Summary:
+    """Of the cells of each label, and the mean of each repeat."""
+    q1, median, q3 = _quartiles(sorted(chain.from_iterable(values.values() for values in cells)))
     return Summary(
-        mean=_over_labels(cells),
-        sd=statistics.stdev(means) if len(means) > 1 else None,
+        mean=_mean([_mean(values.values()) for values in cells]),
+        sd=_spread(means) if len(means) > 1 else None,
         median=median,
         q1=q1,
         q3=q3,
-        n=len({subject for _, subject in cells}),
+        n=len(set().union(*cells)),
     )
+
+
+def definitions(scores: Iterable[CaseScore]) -> set[str]:
+    """Every definition that one of the scores has a value of, or could have; mostly they all have the same."""
+    return set(chain.from_iterable({tuple(score.metrics) for score in scores}))
+
+
+def _mean(values: Collection[float]) -> float:
+    """As statistics.fmean, which sums exactly, whatever the order; without its questions."""
+    return math.fsum(values) / len(values)
+
+
+def _spread(values: Sequence[float]) -> float:
+    """As statistics.stdev, to the last bit: whole numbers are as exact as its fractions and a tenth of the work."""
+    ratios = [value.as_integer_ratio() for value in values]
+    scale = max(bottom for _, bottom in ratios)  # powers of two
+    whole = [top * (scale // bottom) for top, bottom in ratios]
+    n, total = len(whole), sum(whole)
+    return _root(n * sum(value * value for value in whole) - total * total, n * (n - 1) * scale * scale)
+
+
+def _root(top: int, bottom: int) -> float:
+    """The square root of top / bottom, rounded once: to odd with bits to spare, then to the nearest float."""
+    shift = (top.bit_length() - bottom.bit_length() - _BITS) // 2
+    top, bottom = (top, bottom << 2 * shift) if shift >= 0 else (top << -2 * shift, bottom)
+    root = math.isqrt(top // bottom)
+    root |= root * root * bottom != top
+    return float(root << shift) if shift >= 0 else root / (1 << -shift)
 
 
 def run_means(runs: Iterable[Sequence[CaseScore]], definition: str) -> list[float]:
@@ -133,17 +193,15 @@ def _quartiles(values: list[float]) -> list[float]:
     return values * 3 if len(values) == 1 else statistics.quantiles(values, n=4, method="inclusive")
 
 
-def by_subject(scores: Iterable[CaseScore], definition: str) -> Cells:
-    """Mean over the cases of a subject, in one repeat: two images of one heart are not two patients."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+def by_label(scores: Iterable[CaseScore], definition: str) -> Values:
+    """Mean over the cases of a subject, in one repeat: two images of one heart are not two patients.
+
+    A label without any value is not there.
+    """
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in scores:
-        if (value := counted(score, definition)) is not None:
-            found[score.label, score.subject].append(value)
-    return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-def _over_labels(cells: Mapping[tuple[str, str], float]) -> float:
-    labels: dict[str, list[float]] = defaultdict(list)
-    for (label, _), value in sorted(cells.items()):
-        labels[label].append(value)
-    return statistics.fmean([statistics.fmean(values) for values in labels.values()])
+        # What most scores count for is not worth a call.
+        value = score.metrics.get(definition) if score.status == "ok" else counted(score, definition)
+        if value is not None:
+            found[score.label][score.subject].append(value)
+    return {label: {subject: _mean(values) for subject, values in of.items()} for label, of in found.items()}

@@ -10,11 +10,21 @@ from typing import NamedTuple
 import msgspec
 
 from converters.files import Strict, digest
-from leaderboards.contributions import interval
-from leaderboards.record import CaseScore, Cost, Record
+from leaderboards.contributions import intervals
+from leaderboards.record import Cost, Record
 from leaderboards.scope import agreeing, told
 from leaderboards.standing import Standing, standings
-from leaderboards.summary import HEADLINE, Interval, Summary, family, ranked, short, summarise
+from leaderboards.summary import (
+    HEADLINE,
+    Interval,
+    Summary,
+    by_label,
+    definitions,
+    family,
+    overall_and_each,
+    ranked,
+    short,
+)
 
 _WORDS = 50  # characters that set two recipes apart; tables cut names
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
@@ -40,7 +50,8 @@ class Section(Strict):
     @classmethod
     def of(cls, record: Record) -> "Section":
         """The section a record belongs to."""
-        metrics = {short(d): d for score in record.cases for d in score.metrics if family(d) in HEADLINE}
+        last = dict.fromkeys(tuple(score.metrics) for score in reversed(record.cases))  # mostly they are all the same
+        metrics = {short(d): d for found in reversed(last) for d in found if family(d) in HEADLINE}
         others = {k: v for k, v in record.definitions.items() if k not in {"protocol", "metrics", "record"}}
         return cls(
             dataset=record.dataset,
@@ -213,7 +224,8 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
     records = group.records
     repeats = [record.cases for record in records]
     scores = [score for cases in repeats for score in cases]
-    definitions = sorted({definition for score in scores for definition in score.metrics})
+    tables = {d: [by_label(cases, d) for cases in repeats] for d in sorted(definitions(scores))}
+    found = {d: overall_and_each(each) for d, each in tables.items()}
     statuses = [score.status for score in scores]
     trained = [record.train for record in records if record.train]
     predicted = [record.predict for record in records if record.predict]
@@ -230,9 +242,9 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
         missed=statuses.count("missed"),
         false=statuses.count("false"),
         invalid=statuses.count("invalid"),
-        macro=_summaries(repeats, definitions),
+        macro={d: summary for d, (summary, _) in found.items() if summary is not None},
         labels={
-            label: _summaries([[s for s in cases if s.label == label] for cases in repeats], definitions)
+            label: {d: each[label] for d, (_, each) in found.items() if label in each}
             for label in dict.fromkeys(score.label for score in scores)
         },
         train_items_per_s=speeds[0],
@@ -245,14 +257,9 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
         machine=", ".join(machines),
         runs=(runs := tuple(sorted(record.id() for record in records))),
         verified=min(verified.get(run, 0) for run in runs),
-        intervals={d: found for d in definitions if (found := interval(repeats, d)) is not None},
+        intervals=intervals({d: [table for table in each if table] for d, each in tables.items()}),
         standings={},
     )
-
-
-def _summaries(repeats: Sequence[Sequence[CaseScore]], definitions: Iterable[str]) -> dict[str, Summary]:
-    found = {definition: summarise(repeats, definition) for definition in definitions}
-    return {definition: summary for definition, summary in found.items() if summary is not None}
 
 
 def _speeds(trained: Sequence[Cost], predicted: Sequence[Cost]) -> tuple[float | None, float | None]:

@@ -41,7 +41,7 @@ def _status(random, absent):
 
 def table_of(repeats):
     tables = tabulate(repeats, DICE)
-    return contributions(tables, sorted({subject for table in tables for _, subject in table}))
+    return contributions(tables, sorted({subject for table in tables for found in table.values() for subject in found}))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4))
@@ -69,7 +69,8 @@ def test_contributions_are_the_slope_of_the_macro_mean():
     rng = np.random.default_rng(1)
     has = [("liver", "spleen"), ("liver",), ("liver", "spleen"), ("spleen",), ("liver",), ("liver", "spleen")]
     cells = {(organ, f"p{i}"): float(rng.random()) for i, organs in enumerate(has) for organ in organs}
-    found = contributions([cells], [f"p{i}" for i in range(6)])[:, 0]
+    table = {organ: {p: v for (o, p), v in cells.items() if o == organ} for organ in ("liver", "spleen")}
+    found = contributions([table], [f"p{i}" for i in range(6)])[:, 0]
     for i in range(6):
         weights = np.ones(6)
         weights[i] += 1e-6
