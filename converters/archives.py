@@ -220,7 +220,7 @@ def _of_zip(box: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Entry:
         why_not = "is no plain file"
     elif entry.flag_bits & _ENCRYPTED or entry.compress_type not in _ZIP_METHODS:
         why_not = "is encrypted, or packed in a way that is not read here"
-    return _Entry(entry.filename, entry.file_size, why_not, entry.is_dir(), partial(box.open, entry))
+    return _Entry(entry.filename, entry.file_size, why_not, entry.filename.endswith("/"), partial(box.open, entry))
 
 
 def _members(tar: tarfile.TarFile, stream: IO[bytes]) -> Iterator[_Entry]:

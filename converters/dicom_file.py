@@ -62,9 +62,11 @@ def read_slices(path: Path, *, stand_in: Tags = ()) -> tuple[Slice, ...]:
     """
     try:
         return () if is_junk(Path(path.name)) else _read_slices(path, stand_in)
-    except (BenchError, OSError):
+    except BenchError:
         raise
     except Exception as error:  # a broken header can raise nearly anything in pydicom, and its text may quote a name
+        if isinstance(error, OSError) and error.errno is not None:  # of the machine; pydicom's own have no number
+            raise
         raise BenchError(
             f"{path.name}: the header is broken ({type(error).__name__})", where=path, mend="download it again"
         ) from None

@@ -83,7 +83,7 @@ def _check_file(path: Path) -> None:
 def _check_meta(path: Path, data: bytes) -> None:
     fields, start = _meta_fields(data[:_HEAD])
     needed = ("NDims", "DimSize", "ElementType", "ElementSpacing", "TransformMatrix", "ElementDataFile")
-    _check_fields(path, {key.lower(): value for key, value in fields.items()}, needed)
+    _check_fields(path, fields, needed)
     if fields.get("ElementNumberOfChannels", "1") != "1":
         _refuse(path, f"{fields['ElementNumberOfChannels']} values per voxel")
     where = fields["ElementDataFile"]
@@ -141,7 +141,7 @@ def _check_nrrd(path: Path, data: bytes) -> None:
 
 
 def _check_fields(path: Path, fields: Mapping[str, str], needed: tuple[str, ...]) -> None:
-    missing = [key for key in needed if not fields.get(key.lower())]
+    missing = [key for key in needed if not fields.get(key)]
     if missing:
         _refuse(path, f"no {', '.join(missing)} in its header", "write it again with ITK or Slicer, which write them")
 
