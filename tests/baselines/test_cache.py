@@ -60,6 +60,7 @@ def test_mixed_types_are_no_pack_and_leave_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("spoil", ["cut", "index", "older"])
 def test_a_damaged_pack_or_one_of_another_version_is_made_again(tmp_path, spoil):
     packed(tmp_path, MADE_OF, arrays)
@@ -150,6 +151,7 @@ def test_other_preprocessing_is_another_pack(whole, small, tmp_path, change):
     assert len(images) == 2
 
 
+@pytest.mark.fault(74)
 @pytest.mark.parametrize("method", ["supervised", "mean_teacher"])
 def test_weights_are_the_same_without_a_cache_with_a_cold_one_and_with_a_warm_one(partly, small, tmp_path, method):
     config = small(method=method)

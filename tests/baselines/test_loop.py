@@ -158,6 +158,7 @@ def test_a_log_that_is_written_later_holds_the_same_lines(tmp_path):
     assert (tmp_path / "now").read_bytes().startswith(b'{"step":0,"x":0.0,"y":-0.0}\n')
 
 
+@pytest.mark.fault(67)
 @pytest.mark.parametrize("when", ["line", "settle"])
 def test_a_log_that_is_written_later_notices_an_infinite_loss_before_any_checkpoint(when, tmp_path):
     with Log(tmp_path / "log", 0, ["a", "b", "c"], later=True) as log:
@@ -171,6 +172,7 @@ def test_a_log_that_is_written_later_notices_an_infinite_loss_before_any_checkpo
     assert (tmp_path / "log").read_bytes() == b'{"step":0,"x":1.0}\n'
 
 
+@pytest.mark.fault(67, 69)
 def test_who_asks_to_stop_gets_no_checkpoint_of_weights_that_are_no_numbers(partly, small, tmp_path):
     def interrupt(done: int, steps: int) -> None:
         if done == 4:
@@ -206,6 +208,7 @@ def test_one_part_is_what_it_always_was(partly, small, tmp_path):
     assert (tmp_path / "auto" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize(("error", "batch"), [(CUDA_ERROR, 4), (WRAPPED_ERROR, 4), (HOST_ERROR, 6)])
 def test_a_batch_that_does_not_fit_is_taken_in_parts_as_if_it_had_been_from_the_start(
     error, batch, partly, small, tmp_path
@@ -233,6 +236,7 @@ def test_a_resumed_training_goes_on_in_the_parts_it_had_come_to(partly, small, t
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
+@pytest.mark.fault(65, 66)
 @pytest.mark.parametrize(
     ("accumulate", "mend"), [(1, "--auto-batch"), (2, "--auto-batch"), ("auto", "lower train.batch")]
 )

@@ -63,6 +63,7 @@ def test_an_index_that_does_not_fit_its_data_is_no_pack(tmp_path, change):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("lost", ["arrays.bin", "index.json"])
 def test_half_a_pack_is_made_again(tmp_path, lost):
     packed(tmp_path, MADE_OF, arrays)
@@ -168,6 +169,7 @@ except EnvironmentFault as fault:
 """
 
 
+@pytest.mark.fault(71)
 def test_a_disk_that_is_full_half_way_is_told_and_left_clean(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
     assert "the cache cannot be written: File too large" in done.stdout and "BENCH_CACHE=none" in done.stdout
@@ -187,6 +189,7 @@ packed(Path(sys.argv[1]), {"dataset": "d", "part": "images"}, slow)
 """
 
 
+@pytest.mark.fault(70, 87)
 def test_a_maker_that_is_killed_leaves_nothing_that_is_taken_for_a_pack(tmp_path):
     with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE, text=True) as maker:
         assert maker.stdout.readline() == "half\n"

@@ -94,6 +94,7 @@ def test_volumes_are_sampled_whole_or_cropped_in_3d():
     assert sampler(0).target.shape == (2, 8, 8, 8)
 
 
+@pytest.mark.fault(68)
 def test_prefetching_changes_neither_order_nor_content_and_raises_the_threads_own_error():
     sampler = Sampler(CASES[:2], TrainConfig(batch=2, patch=(16, 16)), {"labelled": 1}, 0)
     assert [made.step for made in prefetch(sampler, range(3, 9))] == list(range(3, 9))

@@ -260,6 +260,7 @@ def _cut_at(step):
     return interrupt
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("step", [2, 3, 5], ids=["in the first", "at the end of the first", "in the second"])
 def test_a_training_stopped_in_any_stage_ends_with_the_same_weights(step, scribbles, small, tmp_path, plugin):
     name, path = plugin(TWO)
@@ -279,6 +280,7 @@ class Killed(BaseException):
     """Stands in for a process that is gone in this moment."""
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("moment", ["save_model", "run_leg", "relabelled"])
 def test_a_training_gone_between_stages_ends_with_the_same_weights(
     moment, scribbles, small, tmp_path, plugin, monkeypatch

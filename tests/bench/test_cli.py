@@ -60,6 +60,7 @@ def test_an_unknown_option_is_usage_and_names_the_nearest(bench):
     assert "--json" in done.err
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -75,6 +76,7 @@ def test_a_value_that_does_not_fit_is_usage_and_writes_nothing(bench, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
@@ -142,6 +144,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.fault(69)
 def test_ctrl_c_leaves_with_130(tmp_path):
     words = [sys.executable, "-c", LISTENING, "phantom", "chaos", str(tmp_path / "raw"), "--cases", "1000"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:

@@ -7,6 +7,7 @@ import pytest
 from bench import doctor
 
 
+@pytest.mark.fault(64)
 @pytest.mark.parametrize(
     ("torch", "torchvision", "pins", "ok", "mend"),
     [

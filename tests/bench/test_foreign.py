@@ -192,6 +192,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fault(76)
 @pytest.mark.parametrize(("spoil", "said"), WRONG.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_prediction_that_cannot_be_used_counts_as_the_worst_and_the_rest_as_it_is(
     scored, predictions, cases, spoil, said
@@ -240,6 +241,7 @@ def test_anatomy_mirrored_in_place_is_scored_where_it_lies_and_loses(scored, pre
     assert {score["status"] for (case, _), score in scores.items() if case == cases[0].id} == {"ok"}
 
 
+@pytest.mark.fault(76)
 def test_an_extra_case_is_told_and_changes_nothing(scored, predictions, cases):
     shutil.copy(predictions / f"{cases[0].id}.nii.gz", predictions / "s77-ed.nii.gz")
     code, err, scores, record = scored()
@@ -254,6 +256,7 @@ def emptied(hearts, case, keep):
     write_nifti(path, Volume(np.where(np.isin(volume.array, keep), volume.array, 0).astype(np.uint8), volume.affine))
 
 
+@pytest.mark.fault(75)
 def test_empty_on_one_side_or_both_has_its_values_its_status_and_its_count(bench, scored, hearts, predictions, cases):
     path = predictions / f"{cases[0].id}.nii.gz"
     emptied(hearts, cases[0], keep=[2, 3])  # no right ventricle in the reference
@@ -289,6 +292,7 @@ def test_nothing_is_left_behind_where_nothing_could_be_scored(bench, hearts, tmp
 # Row 60.
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize(("protocol", "kind"), [("noisy100", "noisy"), ("scribble", "scribble")])
 def test_a_view_with_worse_labels_is_no_reference(bench, hearts, tmp_path, protocol, kind):
     view, folder = tmp_path / "view", tmp_path / "copies"

@@ -211,6 +211,7 @@ def test_a_tolerance_of_one_spacing_holds_one_voxel_however_the_spacing_is_store
     assert three["nsd@2.874mm:c6-bg-pooled:v1"] == 1.0
 
 
+@pytest.mark.fault(75)
 def test_empty_masks_have_the_values_of_the_table():
     some, none = np.zeros((2, 5, 6, 7), np.uint8)
     some[1:3, 2:4, 3:5] = 1
@@ -239,6 +240,7 @@ def test_empty_masks_have_the_values_of_the_table():
     assert statuses == ["missed", "false", "both_empty", "ok"]
 
 
+@pytest.mark.fault(75, 76)
 def test_an_invalid_prediction_is_the_worst_even_where_the_reference_is_empty():
     none = np.zeros((4, 4, 4), np.uint8)
     measured = dataclasses.replace(measure(pair(none, none, (1.0, 1.0, 1.0)), [1]), status="invalid")

@@ -82,6 +82,7 @@ def test_precision_is_chosen_by_the_machine_and_recorded():
     assert resolve(fixed, bf16=True).train.precision == "fp32"
 
 
+@pytest.mark.fault(62)
 def test_an_unknown_key_is_named_with_file_and_line(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("# a comment\n[train]\nstepz = 7\n")
@@ -90,6 +91,7 @@ def test_an_unknown_key_is_named_with_file_and_line(tmp_path):
     assert caught.value.where == f"{file}, line 3"
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -65,6 +65,7 @@ def test_every_method_runs_under_every_protocol_and_tells_it_all(tiny, tmp_path,
     assert made.folder.relative_to(tmp_path / "runs").parts[:3] == ("tiny", made.protocol.name, method)
 
 
+@pytest.mark.fault(74)
 def test_the_same_recipe_gives_the_same_core_in_another_folder(tiny, tmp_path):
     cores = [
         run(plan(recipe(method="mean_teacher"), tiny, tmp_path / name), Place()).core() for name in ("a", "deep/er")
@@ -98,6 +99,7 @@ def test_what_decides_a_number_decides_the_folder(tiny, tmp_path):
         plan(recipe(), dataclasses.replace(tiny, file=msgspec.structs.replace(tiny.file, bench=card)), tmp_path)
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("protocol", ["semi10", "noisy"])
 def test_poisoned_hidden_labels_change_no_prediction(tiny, tmp_path, protocol, method):
@@ -118,6 +120,7 @@ def test_poisoned_hidden_labels_change_no_prediction(tiny, tmp_path, protocol, m
     assert dirty.cases != clean.cases  # the poison was there: the test labels are poisoned too
 
 
+@pytest.mark.fault(69)
 def test_a_run_that_is_killed_and_started_again_predicts_what_the_undisturbed_one_did(tiny, tmp_path):
     asked = recipe(steps=60, checkpoint_every=4)
     whole = run(plan(asked, tiny, tmp_path / "whole"), Place())
@@ -156,6 +159,7 @@ def test_other_networks_and_volumes_run_too(tiny, tmp_path, net, patch):
     assert len(record.cases) == 3 * record.predict.items
 
 
+@pytest.mark.fault(67)
 def test_a_failure_leaves_a_record_that_says_so_and_is_tried_again(tiny, tmp_path):
     made = plan(recipe(lr=1e30, steps=20), tiny, tmp_path)
     for number in (1, 2):
@@ -182,6 +186,7 @@ def test_a_method_that_refuses_is_recorded_as_skipped(tiny, tmp_path):
     assert record.cases == ()
 
 
+@pytest.mark.fault(72)
 def test_a_run_that_another_process_is_at_is_refused(tiny, tmp_path):
     import socket
 
@@ -200,6 +205,7 @@ def test_a_run_that_another_process_is_at_is_refused(tiny, tmp_path):
     assert not (made.folder / "lock.json").exists()
 
 
+@pytest.mark.fault(70)
 def test_what_a_killed_process_had_not_finished_is_swept_away(tiny, tmp_path):
     made = plan(recipe(), tiny, tmp_path)
     (made.folder / ".view.123.tmp" / "labelsTr").mkdir(parents=True)
@@ -209,6 +215,7 @@ def test_what_a_killed_process_had_not_finished_is_swept_away(tiny, tmp_path):
     assert list(made.folder.rglob(".*")) == []
 
 
+@pytest.mark.fault(69, 72)
 def test_an_interrupted_run_leaves_no_lock(tiny, tmp_path):
     made = plan(recipe(), tiny, tmp_path)
 

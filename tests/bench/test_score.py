@@ -75,6 +75,7 @@ def test_a_perfect_prediction_is_perfect(predictions, hearts):
     assert "nsd@2mm:c6-bg-pooled:v1" in scores[0].metrics and scores[0].touches_border
 
 
+@pytest.mark.fault(74)
 def test_scoring_twice_gives_the_same_bytes(predictions, hearts):
     put(predictions, lambda v: Volume(np.roll(v.array, 1, axis=0), v.affine))
     assert msgspec.json.encode(scored(predictions, hearts)[0]) == msgspec.json.encode(scored(predictions, hearts)[0])
@@ -86,22 +87,26 @@ def test_progress_is_told_case_by_case(predictions, hearts):
     assert told == [1] * 4
 
 
+@pytest.mark.fault(76)
 def test_a_missing_prediction_scores_worst(predictions, hearts):
     (predictions / f"{FIRST}.nii.gz").unlink()
     assert_invalid(predictions, hearts, "no prediction")
 
 
+@pytest.mark.fault(76)
 def test_a_cut_prediction_scores_worst(predictions, hearts):
     path = predictions / f"{FIRST}.nii.gz"
     path.write_bytes(path.read_bytes()[:-40])
     assert_invalid(predictions, hearts, FIRST)
 
 
+@pytest.mark.fault(76)
 def test_a_prediction_of_another_shape_scores_worst(predictions, hearts):
     put(predictions, lambda v: Volume(v.array[:-1], v.affine))
     assert_invalid(predictions, hearts, "shape (31, 28, 4) for a reference of (32, 28, 4)")
 
 
+@pytest.mark.fault(76)
 def test_a_prediction_in_another_place_scores_worst(predictions, hearts):
     moved = np.eye(4)
     moved[2, 3] = 2.0
@@ -109,6 +114,7 @@ def test_a_prediction_in_another_place_scores_worst(predictions, hearts):
     assert_invalid(predictions, hearts, "2.00 mm")
 
 
+@pytest.mark.fault(76)
 @pytest.mark.parametrize("value", [4, 255])
 def test_a_prediction_with_a_value_outside_the_map_scores_worst(predictions, hearts, value):
     def stray(volume):
@@ -163,6 +169,7 @@ def test_two_predictions_of_one_case_are_refused(predictions, hearts):
         scored(predictions, hearts)
 
 
+@pytest.mark.fault(76)
 def test_files_of_no_case_are_told_and_other_files_are_no_business_of_ours(predictions, hearts):
     shutil.copy(predictions / f"{FIRST}.nii.gz", predictions / "s77-ed.nii.gz")
     (predictions / "plans.json").write_text("{}")
@@ -183,6 +190,7 @@ def test_a_folder_that_fits_no_case_is_refused(hearts, tmp_path):
         scored(tmp_path / "nowhere", hearts)
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize(("field", "value"), [("kind", "scribble"), ("kind", "noisy"), ("origin", "simulated")])
 def test_only_dense_labels_of_people_are_a_reference(predictions, hearts, field, value):
     case = hearts.cases[0]
@@ -199,6 +207,7 @@ def test_a_case_without_a_label_cannot_be_scored(predictions, hearts):
         score(predictions, hearts, [])
 
 
+@pytest.mark.fault(75)
 def test_a_label_missing_on_one_side_or_both_has_its_status():
     empty = np.zeros((6, 6, 6), np.uint8)
     reference, prediction = empty.copy(), empty.copy()

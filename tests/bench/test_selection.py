@@ -130,6 +130,7 @@ def test_a_validation_label_that_is_not_the_one_known_is_refused(tmp_path):
         run(plan(recipe(steps=4, snapshots=1), dataset, tmp_path / "runs"), Place())
 
 
+@pytest.mark.fault(69)
 def test_a_run_that_stopped_while_selecting_ends_the_same(chosen, tiny, tmp_path):
     _, whole = chosen
 

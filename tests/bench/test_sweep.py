@@ -170,6 +170,7 @@ def test_a_run_of_a_sweep_is_the_run_that_is_typed(sweep, bench, data):
     assert told[0]["folder"] == first["folder"]
 
 
+@pytest.mark.fault(67)
 def test_a_failure_is_told_and_stops_no_other_run(sweep, data):
     text = HEAD + '[[run]]\ntrain.lr = 1e30\ntrain.steps = 20\n[[run]]\nprotocol = "semi20"\n'
     for attempt in (1, 2):
@@ -268,6 +269,7 @@ def test_several_at_once_give_what_one_after_the_other_does(sweep, data):
     assert failed["state"] == "failed" and "the loss is" in failed["reason"]
 
 
+@pytest.mark.fault(69)
 @pytest.mark.slow
 @pytest.mark.parametrize(("jobs", "sign"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
 def test_a_sweep_that_is_stopped_goes_on_where_it_was(jobs, sign, sweep, data):
@@ -291,6 +293,7 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(jobs, sign, sweep, data):
         assert (Path(run["folder"]) / "model" / "checkpoint.safetensors").is_file()
 
 
+@pytest.mark.fault(72)
 def test_a_run_that_another_process_is_at_is_left_to_it(sweep):
     first, _ = sweep(TWO, "--status")
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

@@ -15,6 +15,7 @@ from converters.volume import Volume, read_label, write_nifti
 ALL = ("full", "semi10", "semi40", "scribble", "noisy", "scribble4", "clicks1", "boxes", "slices2", "classes1")
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("name", ALL)
 def test_no_byte_of_a_view_leads_to_a_hidden_label(made, tmp_path, name):
     dataset, split = made
@@ -43,6 +44,7 @@ def test_no_byte_of_a_view_leads_to_a_hidden_label(made, tmp_path, name):
     assert card["source"]["sha256"] == ""
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("name", ["semi10", "scribble"])
 def test_a_view_lives_on_when_every_label_of_its_dataset_is_gone(tmp_path, name):
     dataset = tiny_dataset(tmp_path / "tiny", 6, scribbles=True)
@@ -59,6 +61,7 @@ def test_a_view_lives_on_when_every_label_of_its_dataset_is_gone(tmp_path, name)
     assert view(dataset, split, protocols.parse(name), 0, seen.root).cases == seen.cases
 
 
+@pytest.mark.fault(59)
 def test_garbage_in_hidden_labels_changes_no_label_of_the_view(tmp_path):
     views = []
     for name in ("clean", "poisoned"):

@@ -72,6 +72,7 @@ def test_workers_end_when_their_parent_is_killed_in_the_middle_of_a_case(tmp_pat
             os.kill(process, signal.SIGKILL)
 
 
+@pytest.mark.fault(69)
 @needs_proc
 def test_a_conversion_killed_at_random_times_ends_with_the_same_bytes(chaos_tree: Path, tmp_path: Path) -> None:
     words = ("convert", "chaos", chaos_tree)
@@ -105,6 +106,7 @@ def holds(folder: Path, **who: object) -> None:
     (folder / "lock.json").write_bytes(msgspec.json.encode(holder))
 
 
+@pytest.mark.fault(72)
 def test_a_folder_that_another_process_is_at_is_refused(bench, tmp_path: Path, other) -> None:
     raw = acdc_tree(tmp_path / "raw", (1,))
     holds(tmp_path / "data" / "acdc", pid=other.pid)
@@ -117,6 +119,7 @@ def test_a_folder_that_another_process_is_at_is_refused(bench, tmp_path: Path, o
     assert bench("convert", "acdc", raw, tmp_path / "data").code == 4
 
 
+@pytest.mark.fault(72)
 @needs_proc
 @pytest.mark.parametrize("left", ["dead", "used again", "half"])
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, other, left: str) -> None:
@@ -134,6 +137,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, other, left: s
     assert [path.name for path in root.iterdir() if "lock" in path.name] == []
 
 
+@pytest.mark.fault(72)
 def test_of_many_at_once_one_holds_the_lock(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom converters.errors import EnvironmentFault\n"
@@ -150,6 +154,7 @@ def test_of_many_at_once_one_holds_the_lock(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "it").iterdir()] == ["in"]
 
 
+@pytest.mark.fault(72, 87)
 def test_without_hard_links_the_lock_still_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other) -> None:
     def no_links(*_: object) -> None:
         raise PermissionError(errno.EPERM, "as exFAT says")
@@ -174,6 +179,7 @@ def test_a_draft_that_the_holder_swept_away_is_no_lock(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["lock.json"]
 
 
+@pytest.mark.fault(71)
 def test_a_disk_without_room_is_told_before_anything_is_written(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +212,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.fault(71)
 def test_a_disk_that_fills_up_loses_nothing_and_the_rest_comes_later(
     bench, tmp_path: Path, small_disk: Callable[[int], Path]
 ) -> None:
@@ -227,6 +234,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_the_rest_comes_later(
     assert check(out / "acdc") == []
 
 
+@pytest.mark.fault(71)
 def test_a_disk_without_room_for_the_lock_is_told_and_keeps_what_it_has(
     bench, tmp_path: Path, small_disk: Callable[[int], Path]
 ) -> None:

@@ -21,6 +21,7 @@ def held_elsewhere(folder: Path, silent_for: float, *, beats: bool = True) -> Ho
     return found
 
 
+@pytest.mark.fault(72, 87)
 def test_the_lock_of_a_machine_that_fell_silent_is_taken_over(tmp_path):
     held_elsewhere(tmp_path, SILENCE + 60)
     assert holder(tmp_path) is None
@@ -29,6 +30,7 @@ def test_the_lock_of_a_machine_that_fell_silent_is_taken_over(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(72, 87)
 @pytest.mark.parametrize(("silent_for", "beats"), [(SILENCE - 60, True), (10 * SILENCE, False)])
 def test_the_lock_of_a_machine_that_may_live_is_left_alone(silent_for, beats, tmp_path):
     found = held_elsewhere(tmp_path, silent_for, beats=beats)
@@ -48,6 +50,7 @@ def test_who_holds_a_lock_shows_signs_of_life(tmp_path, monkeypatch):
             time.sleep(0.01)
 
 
+@pytest.mark.fault(72)
 def test_who_was_taken_for_dead_writes_no_end_and_leaves_the_lock_of_the_other(tmp_path):
     with locked(tmp_path) as held:
         held.check()

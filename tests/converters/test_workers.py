@@ -23,6 +23,7 @@ def process_of(_: object) -> int:
     return os.getpid()
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize("jobs", [2, 30])
 def test_every_item_gets_its_own_result_or_its_own_error(jobs: int) -> None:
     results = dict(each(square, range(20), jobs))

@@ -42,6 +42,7 @@ def broken(record, change):
     return json.dumps(value)
 
 
+@pytest.mark.fault(77)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -64,6 +65,7 @@ def test_a_broken_record_is_named_and_the_others_are_read(runs, make, text, said
     assert said in problems[0] and "b/record.json" in problems[0] and problems[0].endswith("left out")
 
 
+@pytest.mark.fault(77)
 def test_a_copy_counts_once_and_is_named(runs, make):
     make().save(runs / "b" / "record.json")
     records, problems, _ = load([runs])
@@ -71,6 +73,7 @@ def test_a_copy_counts_once_and_is_named(runs, make):
     assert "the same record as" in problems[0] and "b/record.json" in problems[0]
 
 
+@pytest.mark.fault(67, 77)
 def test_a_refused_run_says_why(runs, make):
     make((), status="skipped", reason="needs 3D").save(runs / "b" / "record.json")
     records, problems, _ = load([runs])
@@ -82,6 +85,7 @@ def edited(score, **fields):
     return msgspec.structs.replace(score, **fields)
 
 
+@pytest.mark.fault(77)
 def test_scores_edited_by_hand_contradict_their_counts(make, score):
     one = score(tp=8)
     assert faults(make((one,))) == []
@@ -89,6 +93,7 @@ def test_scores_edited_by_hand_contradict_their_counts(make, score):
     assert faults(make((better,))) == ["case p1, liver: Dice 0.950000 is not 0.800000, which its counts give"]
 
 
+@pytest.mark.fault(77)
 @pytest.mark.parametrize(
     "fields", [{"tp": -1}, {"diagonal_mm": 0.0}, {"status": "missed"}, {"status": "both_empty"}, {"status": "false"}]
 )
@@ -100,6 +105,7 @@ def test_a_case_scored_twice_is_a_fault(make, score):
     assert "twice" in faults(make((score(), score())))[0]
 
 
+@pytest.mark.fault(77)
 def test_the_table_is_made_of_what_is_sound_and_every_other_file_is_a_line_on_stderr(bench, runs, make, score):
     plain = json.loads(msgspec.json.encode(make()))
     better = {**plain["cases"][0]["metrics"], "dice:v1": 0.99}
@@ -125,6 +131,7 @@ def test_the_table_is_made_of_what_is_sound_and_every_other_file_is_a_line_on_st
         assert line.endswith("counted once" if name == "twice" else "left out")
 
 
+@pytest.mark.fault(77)
 @pytest.mark.parametrize("depth", [60, 970, 100_000])
 def test_a_record_nested_without_end_is_left_out_like_any_other_that_is_broken(runs, depth):
     file = runs / "deep" / "record.json"

@@ -60,10 +60,12 @@ NASTY = [
 TEXT = st.text(st.characters(codec="utf-8"), max_size=120)
 
 
+@pytest.mark.fault(78)
 def test_a_flood_of_text_is_cut():
     assert len(visible("x" * 10_000)) == 80
 
 
+@pytest.mark.fault(78)
 def test_reading_direction_cannot_be_turned():
     assert visible("abc\u202ecod.exe") == "abc\\u202ecod.exe"
 
@@ -105,6 +107,7 @@ def test_text_comes_back_from_a_markdown_table(text):
     assert set(tags) == {"table", "thead", "tbody", "tr", "th", "td"}
 
 
+@pytest.mark.fault(79)
 @given(TEXT)
 def test_any_text_takes_one_markdown_cell_and_comes_back(text):
     shown, tags = rendered(markdown(text))
@@ -125,6 +128,7 @@ def test_text_is_text_in_html(text):
     assert "".join(page.texts) == visible(text) and page.values == [("title", visible(text))]
 
 
+@pytest.mark.fault(78)
 @given(TEXT)
 def test_any_text_is_text_in_html(text):
     page = Page(f'<td title="{markup(text)}">{markup(text)}</td>')
@@ -176,6 +180,7 @@ def test_text_comes_back_from_latex_and_runs_no_command(text):
     assert read(latex(text)) == letters(text)
 
 
+@pytest.mark.fault(79)
 @given(st.text(st.sampled_from("\\{}$&#%_~^-–'`\"[]*<>|,? aé中"), max_size=30) | TEXT)
 def test_any_text_comes_back_from_latex(text):
     assert read(latex(text)) == letters(text)
@@ -187,6 +192,7 @@ def test_latex_meets_only_letters_it_can_set():
     assert not latex("[1]").startswith("[") and not latex("*").startswith("*")
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("text", NASTY)
 def test_text_starts_no_formula_and_comes_back_from_csv(text):
     out = io.StringIO(newline="")

@@ -25,6 +25,7 @@ def read(text):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+@pytest.mark.fault(79)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
 def test_any_name_comes_back_from_csv_and_json(make, name):
     made, _ = rows([make(method=name)])
@@ -124,6 +125,7 @@ def test_a_metric_that_is_not_there_or_not_one_is_refused(make, score):
             challenger(rows(records)[0], records, metric)
 
 
+@pytest.mark.fault(77)
 def test_records_of_every_format_are_read_and_give_the_row_they_gave():
     found = sorted(GOLDEN.glob("row-*.json"))
     assert found

@@ -55,6 +55,7 @@ class Page(HTMLParser):
         return [text.rstrip("\n") for (found, _), text in zip(self.tags, self.texts, strict=True) if found == tag]
 
 
+@pytest.mark.fault(78)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_html_holds_no_tag_that_the_table_did_not_make(text):
     page = Page(render.html(hostile(text)))
@@ -71,6 +72,7 @@ def test_html_holds_no_tag_that_the_table_did_not_make(text):
     assert page.told("p") == [visible(text, render.LONG)] * 2
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_markdown_makes_one_table_of_hostile_names(text):
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(render.markdown(hostile(text)))
@@ -80,6 +82,7 @@ def test_markdown_makes_one_table_of_hostile_names(text):
     assert page.told("td")[2] == visible(text)
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_latex_rows_have_their_cells_and_every_environment_ends(text):
     source = render.latex(hostile(text))

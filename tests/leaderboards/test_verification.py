@@ -51,6 +51,7 @@ def test_a_run_folder_has_its_sidecar_too(tmp_path, make):
     assert load([tmp_path]) == ([make()], [], {make().id(): 2})
 
 
+@pytest.mark.fault(77)
 def test_a_record_edited_after_it_was_verified_is_no_longer_verified(kept, make):
     make(parameters=2000).save(kept)
     records, problems, verified = load([kept])
