@@ -1,5 +1,6 @@
 """recipe -> record: the whole story on one page."""
 
+import contextlib
 import dataclasses
 import itertools
 import shutil
@@ -11,7 +12,7 @@ from bench.plan import Plan
 from bench.tracking.courier import Wanted
 from bench.tracking.follow import followed
 from bench.views import view
-from converters.errors import BenchError, reason
+from converters.errors import BenchError, EnvironmentFault, reason
 from converters.lock import locked
 from leaderboards.record import Record
 
@@ -102,4 +103,5 @@ def _carry_out(plan: Plan, place: Place) -> Record:
 def _failed(plan: Plan, error: Exception) -> None:
     """Leave a record of the failure; it never enters a table, and the run is tried again."""
     number = len(list(plan.folder.glob("failed-*.json"))) + 1
-    record(plan, None, status="failed", reason=reason(error)).save(plan.folder / f"failed-{number}.json")
+    with contextlib.suppress(OSError, EnvironmentFault):  # of a full disk, say: the error itself counts
+        record(plan, None, status="failed", reason=reason(error)).save(plan.folder / f"failed-{number}.json")

@@ -195,23 +195,6 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     assert not (tmp_path / "data").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(kilobytes: int) -> Path:
-        options = f"{'remount,' * folder.is_mount()}size={kilobytes}k"
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, check=False)
-        if done.returncode:
-            pytest.skip("only root may mount a small disk")
-        return folder
-
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.fault(71)
 def test_a_disk_that_fills_up_loses_nothing_and_the_rest_comes_later(
     bench, tmp_path: Path, small_disk: Callable[[int], Path]

@@ -32,6 +32,7 @@ def test_other_fields_are_another_format_with_goldens_of_its_own():
     assert sorted(FIELDS) == list(FORMATS)
 
 
+@pytest.mark.fault(77)
 @pytest.mark.parametrize("version", FORMATS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_record_of_every_format_is_read_as_it_was_written(version, kind):
@@ -55,6 +56,7 @@ def test_done_records_of_every_format_stand_in_tables_and_the_others_say_why_not
     assert [sentence.rpartition(": ")[2] for sentence in problems] == ["the loss is nan at step 3", "needs 3D patches"]
 
 
+@pytest.mark.fault(77)
 def test_what_a_newer_suite_wrote_is_left_out_by_name(tmp_path):
     path = tmp_path / "record.json"
     newer = json.loads((GOLDEN / f"format-{FORMAT}" / "done.json").read_text())
