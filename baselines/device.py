@@ -92,9 +92,15 @@ def describe(device: torch.device) -> dict[str, str]:
             "cudnn_benchmark": _word(cudnn.benchmark),
             "tf32": _word(torch.backends.cuda.matmul.allow_tf32 or cudnn.allow_tf32),
         }
-        if found := re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _read(Path("/proc/driver/nvidia/version"))):
-            told["driver"] = found[1]
+        if found := driver():
+            told["driver"] = found
     return told
+
+
+def driver() -> str | None:
+    """Version of NVIDIA's kernel module, or None where it is not loaded."""
+    found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _read(Path("/proc/driver/nvidia/version")))
+    return found[1] if found else None
 
 
 def _word(value: bool) -> str:

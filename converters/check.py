@@ -20,8 +20,11 @@ from converters.written import duplicates
 _IMAGES = ("imagesTr", "imagesTs", "imagesUn")
 
 
-def check(root: Path) -> list[str]:
-    """Every problem of the dataset or view in `root`; empty where there is none. All voxels are read."""
+def check(root: Path, *, voxels: bool = True) -> list[str]:
+    """Every problem of the dataset or view in `root`; empty where there is none.
+
+    All voxels are read, or without `voxels` none: then a file has but to be there.
+    """
     top = root / "dataset.json"
     if not top.is_file():
         return ["there is no dataset.json"]
@@ -40,7 +43,8 @@ def check(root: Path) -> list[str]:
         return [f"dataset.json: format {dataset.file.bench.format} is newer than this suite's {FORMAT}"]
     found += [*_labels(dataset), *_description(dataset), *_orphans(dataset), *_splits(dataset), *_twins(dataset)]
     for case in cases:
-        found += [f"case {case.id}: {problem}" for problem in _case(dataset, case)]
+        problems = _case(dataset, case) if voxels else _there(dataset, case)
+        found += [f"case {case.id}: {problem}" for problem in problems]
     return found
 
 
@@ -153,6 +157,20 @@ def _twins(dataset: Dataset) -> Iterator[str]:
         subjects = {case.subject for case in dataset.cases if case.id in ids}
         if len(subjects) < len(ids) or subjects not in declared:
             yield f"cases {', '.join(ids)} hold the same voxels"
+
+
+def _there(dataset: Dataset, case: Case) -> Iterator[str]:
+    """Files that are missing or empty."""
+    for file in (*(i.file for i in case.images.values()), *(a.file for a in _label_maps(case).values())):
+        try:
+            size = dataset.path(file).stat().st_size
+        except OSError as error:
+            yield f"{file[:80]} cannot be read: {error.strerror}"
+        except BenchError as error:
+            yield error.what
+        else:
+            if not size:
+                yield f"{file} is empty"
 
 
 def _case(dataset: Dataset, case: Case) -> Iterator[str]:
