@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
-from baselines.batch import Batch, Loaded
+from baselines.batch import Batch, Loaded, Share
 from baselines.config import AugmentConfig
 from baselines.transfer import sent_together
 from converters.dataset import IGNORE
@@ -20,10 +20,15 @@ def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -
     """Random geometry and intensity. The generator lives on the CPU, so a seed means the same on every device.
 
     What a rotation brings in from outside the patch is not annotated (255) and repeats the edge in the image. Only what
-    is drawn crosses to the device, in one copy; what is large is computed there, and nothing is waited for.
+    is drawn crosses to the device, in one copy; what is large is computed there, and nothing is waited for. A rank's
+    share of a batch becomes what it is where one process has the whole.
     """
-    image, target = loaded.image.float(), loaded.target
-    drawn = sent_together(_drawn(image.shape, config, generator), image.device)
+    image, target, share = loaded.image.float(), loaded.target, loaded.share
+    shape = image.shape if share is None else torch.Size((len(share.case), *image.shape[1:]))
+    numbers = _drawn(shape, config, generator)
+    if share is not None:
+        numbers = {name: values[list(share.rows)] for name, values in numbers.items()}
+    drawn = sent_together(numbers, image.device)
     if _moves(config):
         grid = F.affine_grid(drawn["affine"], [len(image), 1, *image.shape[2:]], align_corners=False)
         if config.elastic:
@@ -33,13 +38,14 @@ def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -
         moved = F.grid_sample(target[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0]
         target = torch.where(moved == 0, IGNORE, moved - 1)
     return Batch(
-        image=_intensity(image, drawn),
+        image=_intensity(image, drawn, share),
         target=target.long(),
         case=loaded.case,
         slice=loaded.slice,
         grid=drawn["affine"],
         trusted=loaded.trusted,
         annotated=loaded.annotated,
+        elsewhere=share.elsewhere if share is not None else (),
     )
 
 
@@ -112,7 +118,7 @@ def _weights(edge: int, device: torch.device, *, cubic: bool) -> Tensor:
     return F.interpolate(knots, (edge, 1), mode=mode, align_corners=True)[0, :, :, 0].to(device)
 
 
-def _intensity(image: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+def _intensity(image: Tensor, drawn: Mapping[str, Tensor], share: Share | None) -> Tensor:
     """Gamma on the sample's own range, contrast, offset, noise. Shape: (B, C, *S)."""
     axes = tuple(range(2, image.ndim))
     if "gamma" in drawn:
@@ -122,5 +128,12 @@ def _intensity(image: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
     if "factor" in drawn:
         image = image * drawn["factor"] + drawn["offset"]
     if "noise" in drawn:
-        image = image + torch.randn_like(image) * drawn["noise"]
+        image = image + _normal(image, share) * drawn["noise"]
     return image
+
+
+def _normal(image: Tensor, share: Share | None) -> Tensor:
+    """Standard normal; of a share, what is drawn for these samples where the batch is drawn for as a whole."""
+    if share is None:
+        return torch.randn_like(image)
+    return torch.randn(len(share.case), *image.shape[1:], device=image.device)[list(share.rows)]

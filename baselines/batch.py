@@ -31,6 +31,15 @@ class Samples:
 
 
 @dataclasses.dataclass(frozen=True)
+class Share:
+    """What one of several ranks has of a batch, and what it knows of the rest."""
+
+    rows: tuple[int, ...]  # the numbers of its samples in the batch
+    case: tuple[int, ...]  # of every sample of the batch
+    elsewhere: tuple[bool, ...]  # the samples of other ranks: whether somebody annotated at least one voxel
+
+
+@dataclasses.dataclass(frozen=True)
 class Loaded:
     """Samples as tensors on one device, before augmentation.
 
@@ -45,6 +54,7 @@ class Loaded:
     trusted: Tensor
     annotated: tuple[bool, ...]
     step: int
+    share: Share | None = None  # None: these are all samples of the batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +64,8 @@ class Batch:
     Shape: image (B, C, *S) float32; target (B, *S) int64, 255 where nobody annotated; case, slice (B,);
     grid (B, n, n + 1): the affine part of the sampling transform in torch's normalised coordinates; trusted (B,) bool:
     annotated, and the view does not call the label noisy. On the host, so that a method may ask without waiting for a
-    GPU: annotated (B,), samples in which somebody annotated at least one voxel.
+    GPU: annotated (B,), samples in which somebody annotated at least one voxel; elsewhere: the same of the samples that
+    other ranks have.
     """
 
     image: Tensor
@@ -64,6 +75,12 @@ class Batch:
     grid: Tensor
     trusted: Tensor
     annotated: tuple[bool, ...]
+    elsewhere: tuple[bool, ...] = ()
+
+    @property
+    def full(self) -> bool:
+        """Whether somebody annotated something in every sample, those of other ranks too."""
+        return all(self.annotated) and all(self.elsewhere)
 
     def rows(self, *, annotated: bool) -> Rows:
         """What picks the samples with, or without, any annotation out of a tensor of the batch; no GPU is waited for.
@@ -77,7 +94,7 @@ class Batch:
 
     def pool(self) -> Rows:
         """What picks the samples that learn without labels: those with no annotation, or all where each has some."""
-        return self.rows(annotated=all(self.annotated))
+        return self.rows(annotated=self.full)
 
     def part(self, number: int, parts: int) -> "Batch":
         """Every `parts`-th sample from `number` on, as views: the mix of the batch where each share divides."""

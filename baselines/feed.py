@@ -7,10 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.ahead import prefetch
-from baselines.batch import Loaded, Samples
+from baselines.batch import Loaded, Samples, Share
 from baselines.resident import Resident, fits
-from baselines.sampler import Draw, Sampler
+from baselines.sampler import Draw, Sampler, gather
 from converters.dataset import IGNORE
 
 
@@ -23,36 +24,57 @@ class Feed(Iterator[Loaded]):
 
     kind: Literal["gpu", "host"]
 
-    def __init__(self, sampler: Sampler, steps: Iterable[int], device: torch.device) -> None:
+    def __init__(self, sampler: Sampler, steps: Iterable[int], device: torch.device, parts: int = 1) -> None:
         resident = fits(sampler.cases, sampler.config.patch, device)
         self.kind = "gpu" if resident else "host"
-        self._batches = _resident(sampler, steps, device) if resident else _from_host(sampler, steps, device)
+        made = _resident if resident else _from_host
+        self._batches = made(sampler, steps, device, parts)
 
     def __next__(self) -> Loaded:
         """The next batch. An error of the sampler is raised here, as itself."""
         return next(self._batches)
 
 
-def feed(sampler: Sampler, steps: Iterable[int], device: torch.device) -> Feed:
-    """The batch of each step, on the device; on a GPU out of cases that live there where they fit."""
-    return Feed(sampler, steps, device)
+def feed(sampler: Sampler, steps: Iterable[int], device: torch.device, parts: int = 1) -> Feed:
+    """The batch of each step, on the device; on a GPU out of cases that live there where they fit.
+
+    Where several ranks share a batch, what this one has of it, so that each of so many parts has the mix of the batch.
+    """
+    return Feed(sampler, steps, device, parts)
 
 
-def _resident(sampler: Sampler, steps: Iterable[int], device: torch.device) -> Iterator[Loaded]:
+def _resident(sampler: Sampler, steps: Iterable[int], device: torch.device, parts: int) -> Iterator[Loaded]:
     resident = Resident(sampler.cases, sampler.config.patch, device)
 
-    def drawn(step: int) -> tuple[Draw, tuple[bool, ...]]:
-        draw = sampler.draw(step)
-        return draw, sampler.annotated(draw)
+    def drawn(step: int) -> tuple[Draw, tuple[bool, ...], Share | None]:
+        draw, share = _own(sampler, step, parts)
+        return draw, sampler.annotated(draw), share
 
-    for draw, annotated in prefetch(drawn, steps):
-        yield resident.gather(draw, annotated)
+    for draw, annotated, share in prefetch(drawn, steps):
+        yield dataclasses.replace(resident.gather(draw, annotated), share=share)
 
 
-def _from_host(sampler: Sampler, steps: Iterable[int], device: torch.device) -> Iterator[Loaded]:
+def _from_host(sampler: Sampler, steps: Iterable[int], device: torch.device, parts: int) -> Iterator[Loaded]:
     pinned = device.type == "cuda"
-    for loaded in prefetch(lambda step: on_host(sampler(step), pinned=pinned), steps):
+
+    def made(step: int) -> Loaded:
+        draw, share = _own(sampler, step, parts)
+        samples = gather(sampler.cases, draw, sampler.config.patch)
+        return dataclasses.replace(on_host(samples, pinned=pinned), share=share)
+
+    for loaded in prefetch(made, steps):
         yield moved(loaded, device)
+
+
+def _own(sampler: Sampler, step: int, parts: int) -> tuple[Draw, Share | None]:
+    """What this process takes of a batch: all of it, or its share. Every rank draws the whole, which reads no image."""
+    draw = sampler.draw(step)
+    if ranks.count() == 1:
+        return draw, None
+    each = [ranks.rows(len(draw.case), parts, of) for of in range(ranks.count())]
+    own = each.pop(ranks.rank())
+    elsewhere = sampler.annotated(draw.only([row for rows in each for row in rows]))
+    return draw.only(own), Share(rows=own, case=draw.case, elsewhere=elsewhere)
 
 
 def on_host(samples: Samples, *, pinned: bool = False) -> Loaded:

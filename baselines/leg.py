@@ -1,11 +1,13 @@
 """One training of a method, the whole of it or a stage: from its checkpoint, or from the start, to its last step."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
+from baselines import ranks
 from baselines.cache import Prepared
 from baselines.checkpoint import CHECKPOINT, Progress, interruptible, load_checkpoint, save_checkpoint
 from baselines.config import TrainConfig
@@ -14,7 +16,9 @@ from baselines.meter import Meter, Tally
 from baselines.method import Method
 from baselines.model import ModelSpec, compile_networks, load_weights, make_method, save_model
 from baselines.optimizer import make_optimizer
+from baselines.ranks_net import share
 from baselines.stages import Stage
+from converters.errors import EnvironmentFault
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,7 @@ def run_leg(leg: Leg) -> Ran:
 
     Raises:
         BenchError: the loss is no longer finite; says at which step and on which cases.
+        EnvironmentFault: several ranks, and they do not see one folder.
         KeyboardInterrupt: asked to stop; a checkpoint is saved.
     """
     config, device = leg.config, leg.device
@@ -59,11 +64,17 @@ def run_leg(leg: Leg) -> Ran:
         load_weights(method, leg.weights)
     if leg.stage is not None:
         method.enter(leg.stage)
+    share(method, device)
     compiled = compile_networks(method, config, device)
     optimizer = make_optimizer(method, config, device)
     parts = 1 if config.accumulate == "auto" else config.accumulate
-    found = load_checkpoint(leg.out / CHECKPOINT, method, optimizer, leg.run)
+    with ranks.first():  # a damaged one is put aside
+        found = load_checkpoint(leg.out / CHECKPOINT, method, optimizer, leg.run)
     progress = found or Progress(step=0, recipe=leg.run, tally=leg.before, parts=parts)
+    if ranks.some(progress.step != ranks.told(progress.step)):
+        raise EnvironmentFault(
+            "the ranks do not see the same checkpoint", where=leg.out, mend="a folder that all machines share"
+        )
     meter = Meter(device, progress.tally)
     cases = leg.cases(method) if progress.step < config.steps else []
     loop = Loop(method, optimizer, cases, config, leg.seed, device, progress.parts)
@@ -78,20 +89,25 @@ def fresh(spec: ModelSpec, seed: int, plugin: Path | None, device: torch.device)
 
 
 def _run(leg: Leg, loop: Loop, meter: Meter, progress: Progress) -> Progress:
-    """All steps that are left, with a checkpoint now and then, at the end, and where somebody asks to stop."""
-    config = leg.config
+    """All steps that are left, with a checkpoint now and then, at the end, and where somebody asks to stop.
+
+    Of several ranks one writes; all of them stop at the same step.
+    """
+    config, leads = leg.config, ranks.leads()
     with interruptible() as asked:
-        for step in loop.steps(progress.step, leg.out / "log.jsonl"):
+        for step in loop.steps(progress.step, leg.out / "log.jsonl" if leads else Path(os.devnull)):
             leg.told(step + 1)
             meter.tick(config.batch)
             if step + 1 in leg.snapshots:  # before the checkpoint: after it nobody comes back for this step
                 loop.settle()
-                save_model(loop.method, leg.spec, leg.snapshots[step + 1])
-            last = step + 1 == config.steps
-            if last or asked.is_set() or (step + 1) % config.checkpoint_every == 0:
+                if leads:
+                    save_model(loop.method, leg.spec, leg.snapshots[step + 1])
+            last, stop = step + 1 == config.steps, ranks.some(asked.is_set())
+            if last or stop or (step + 1) % config.checkpoint_every == 0:
                 loop.settle()
                 progress = Progress(step=step + 1, recipe=progress.recipe, tally=meter.tally(), parts=loop.parts)
-                save_checkpoint(leg.out / CHECKPOINT, loop.method, loop.optimizer, progress)
-            if asked.is_set() and not (last and leg.last):
+                if leads:
+                    save_checkpoint(leg.out / CHECKPOINT, loop.method, loop.optimizer, progress)
+            if stop and not (last and leg.last):
                 raise KeyboardInterrupt
     return progress

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from baselines import ranks
 from baselines.augment import augment
 from baselines.batch import Loaded
 from baselines.cache import Prepared
@@ -24,6 +25,7 @@ from baselines.memory import out_of_memory, too_large
 from baselines.meter import WARMUP
 from baselines.method import Method
 from baselines.optimizer import update
+from baselines.ranks_net import averaging, exchanging
 from baselines.sampler import Sampler
 from converters.errors import BenchError
 
@@ -42,6 +44,7 @@ class Loop:
     device: torch.device
     parts: int  # in which a batch is computed by now
     cache_on: str = "host"  # where batches are gathered: `Feed.kind`
+    _model: nn.Module | None = None  # what is called in place of the method
     _most: int = 1  # parts of which each still has the mix of the batch
     _log: Log | None = None
     _held: Loaded | None = None
@@ -59,13 +62,14 @@ class Loop:
         sampler = Sampler(self.cases, config, self.method.composition, self.seed)
         self._most = _most_parts([share for _, share in sampler.shares], self.parts)
         self.method.train()
+        self._model = averaging(self.method, config)
         with Log(log, start, [case.id for case in self.cases], later=self.device.type == "cuda") as self._log:
-            batches = feed(sampler, range(start, config.steps), self.device)
+            batches = feed(sampler, range(start, config.steps), self.device, self.parts)
             self.cache_on = batches.kind
             for loaded in batches:
                 step = loaded.step
                 terms = self._take(loaded)
-                self._log.see(step, terms, loaded.case, line=step % LOG_EVERY == 0 or step + 1 == config.steps)
+                self._log.see(step, terms, _cases(loaded), line=step % LOG_EVERY == 0 or step + 1 == config.steps)
                 self._held, self._taken = loaded, self._taken + 1
                 yield step
 
@@ -83,7 +87,7 @@ class Loop:
 
         It goes on training: to be asked when the model is saved.
         """
-        if self._held is None or self._taken <= WARMUP:
+        if self._held is None or self._taken <= WARMUP or ranks.count() > 1:  # ranks would not stop at one step
             return None
         wait_for(self.device)
         taken, start = 0, time.perf_counter()
@@ -130,15 +134,22 @@ class Loop:
         step, parts = loaded.step, self.parts
         generator = _seed_step(self.seed, step)
         batch = augment(loaded, self.config.augment, generator)
+        assert self._model is not None  # made before the first step
         self.optimizer.zero_grad(set_to_none=True)
         seen: dict[str, Tensor] = {}
         for number in range(parts):
-            terms = self.method(batch.part(number, parts), step / self.config.steps)
-            torch.autograd.backward(torch.stack(list(terms.values())).sum() / parts)
+            with exchanging(self._model, now=number + 1 == parts):
+                terms = self._model(batch.part(number, parts), step / self.config.steps)
+                torch.autograd.backward(torch.stack(list(terms.values())).sum() / parts)
             for name, value in terms.items():
                 share = value.detach() / parts
                 seen[name] = seen[name] + share if name in seen else share
-        return seen
+        return ranks.averaged(seen)
+
+
+def _cases(loaded: Loaded) -> Tensor:
+    """Of every sample of the batch, whoever has it."""
+    return loaded.case if loaded.share is None else torch.tensor(loaded.share.case)
 
 
 def _most_parts(shares: list[int], parts: int) -> int:

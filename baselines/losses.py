@@ -1,7 +1,8 @@
 """Losses: functions of (logits, target), float32, over annotated voxels only (target 255 = not annotated).
 
 Shape, throughout: logits and p, their softmax, (B, K, *S); target (B, *S) int64; weight (B, *S), of a voxel. With
-nothing annotated, or no weight anywhere, every loss is 0 with a gradient.
+nothing annotated, or no weight anywhere, every loss is 0 with a gradient. Sums and means are those of the whole batch,
+whichever ranks share it; `entropy`, `divergence` and what else is told of each voxel leave that to `ranks.mean`.
 Cross-entropy is written out because torch's NLL loss on label maps has no deterministic CUDA gradient.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import classes_one_hot
 
 
@@ -41,7 +43,8 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) 
 
 
 def _cross_entropy(logits: Tensor, one_hot: Tensor, annotated: Tensor) -> Tensor:
-    return -(one_hot * logits.log_softmax(1)).sum() / annotated.sum().clamp(min=1)
+    likely, voxels = ranks.total((one_hot * logits.log_softmax(1)).sum(), annotated.sum())
+    return -likely / voxels.clamp(min=1)
 
 
 def voxel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -66,6 +69,7 @@ def _soft_dice(logits: Tensor, one_hot: Tensor, annotated: Tensor, weight: Tenso
     axes = (0, *range(2, p.ndim))
     overlap = (weighted[0] * one_hot).sum(axes)
     size = (weighted[0] * p).sum(axes) + (weighted[1] * one_hot).sum(axes)
+    overlap, size = ranks.total(overlap, size)
     return (1 - (2 * overlap + 1e-5) / (size + 1e-5)).mean()
 
 
@@ -78,12 +82,13 @@ def generalised_cross_entropy(logits: Tensor, target: Tensor, q: float) -> Tenso
     p = (one_hot * logits.softmax(1)).sum(1, keepdim=True)
     # The clamp keeps the gradient p^(q-1) finite where the network is certain and wrong.
     loss = (1 - p.clamp(min=1e-6) ** q) / q
-    return (loss * annotated).sum() / annotated.sum().clamp(min=1)
+    loss, voxels = ranks.total((loss * annotated).sum(), annotated.sum())
+    return loss / voxels.clamp(min=1)
 
 
 def mean_squared(p: Tensor, q: Tensor) -> Tensor:
     """Mean over voxels and classes of (p - q)^2: the consistency of two softmax maps."""
-    return torch.square(p - q).mean()
+    return ranks.mean(torch.square(p - q))
 
 
 def entropy(p: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines import clock, host
+from baselines import clock, host, ranks
 from baselines.clock import Clock
 from baselines.device import wait_for
 from baselines.gpu import Gpu
@@ -133,6 +133,8 @@ class Meter:
     def _joules(self) -> float | None:
         now, start = self._gpu.energy_j(), self._energy
         earlier = self.before.energy_j if self.before.segments else 0.0
+        if ranks.count() > 1:  # this is one GPU of several
+            return None
         return None if now is None or start is None or earlier is None else earlier + now - start
 
 

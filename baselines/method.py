@@ -73,9 +73,9 @@ class Method(nn.Module):
         """
         forward = forward or self.logits
         own, annotated = batch.pool(), batch.rows(annotated=True)
-        if pool is None and (all(batch.annotated) or not (self.apart and any(batch.annotated))):
+        if pool is None and (batch.full or not (self.apart and any(batch.annotated))):
             out = forward(batch.image)
-            return out, batch.target, out if all(batch.annotated) else out[own]
+            return out, batch.target, out if batch.full else out[own]
         others = batch.image[own] if pool is None else pool
         images, target = batch.image[annotated], batch.target[annotated]
         if self.apart and any(batch.annotated):

@@ -1,7 +1,8 @@
 """Perturbations of images and of features, batched, in 2D and 3D: what consistency is asked under.
 
 Every number comes from torch's global generators (the loop seeds them at each step), every choice is a tensor, so a GPU
-is never waited for. Shape: (B, C, *S) in and out, in the precision of the input; in 3D the slice axis comes first.
+is never waited for. Of several ranks each draws for the whole batch and keeps what is for its own samples.
+Shape: (B, C, *S) in and out, in the precision of the input; in 3D the slice axis comes first.
 """
 
 import dataclasses
@@ -10,13 +11,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
+from baselines import ranks
+
 
 def teacher_noise(image: Tensor, sd: float = 0.1) -> Tensor:
     """Noise n = clamp(sd N(0, 1), -2 sd, 2 sd) to be added to what a teacher sees. Shape: that of the image.
 
     Tarvainen and Valpola, NeurIPS 2017, in the form of SSL4MIS.
     """
-    return (torch.randn_like(image) * sd).clamp(-2 * sd, 2 * sd)
+    return (ranks.mine(torch.randn_like(ranks.room(image))) * sd).clamp(-2 * sd, 2 * sd)
 
 
 def jittered(image: Tensor, brightness: float = 0.5, contrast: float = 0.5, p: float = 0.8) -> Tensor:
@@ -141,12 +144,24 @@ def channel_dropout(x: Tensor, p: float = 0.5) -> Tensor:
 
     Tompson et al., CVPR 2015; the feature perturbation of UniMatch and of the auxiliary branch of DMPLS.
     """
-    return F.dropout2d(x, p) if x.ndim == 4 else F.dropout3d(x, p)
+    drop = F.dropout2d if x.ndim == 4 else F.dropout3d
+    if ranks.count() == 1:
+        return drop(x, p)
+    ones = x.new_ones(len(x) * ranks.count(), x.shape[1], *[1] * (x.ndim - 2))
+    return x * ranks.mine(drop(ones, p))
+
+
+def value_dropout(x: Tensor, p: float = 0.5) -> Tensor:
+    """Each value 0 with probability p, else times 1 / (1 - p), also where the network is in eval mode."""
+    if ranks.count() == 1:
+        return F.dropout(x, p)
+    return x * ranks.mine(F.dropout(torch.ones_like(ranks.room(x)), p))
 
 
 def _uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """One number for each sample. Shape: (B, 1, 1, ...) float32."""
-    return torch.rand(len(like), *[1] * (like.ndim - 1), device=like.device) * (high - low) + low
+    drawn = torch.rand(len(like) * ranks.count(), *[1] * (like.ndim - 1), device=like.device)
+    return ranks.mine(drawn) * (high - low) + low
 
 
 def _chosen(like: Tensor, p: float) -> Tensor:

@@ -26,6 +26,10 @@ class Draw:
     places: tuple[Place, ...]
     step: int
 
+    def only(self, rows: Sequence[int]) -> "Draw":
+        """Some of the samples, by number."""
+        return Draw(tuple(self.case[row] for row in rows), tuple(self.places[row] for row in rows), self.step)
+
 
 class Sampler:
     """Which samples a step sees. Each pool is walked in a fresh random order per pass, without repeats."""
@@ -39,7 +43,7 @@ class Sampler:
         pools = self._pools()
         self.shares = [
             (pools[name] or pools[_INSTEAD[name]], share)
-            for name, share in zip(composition, _split(config.batch, composition), strict=True)
+            for name, share in zip(composition, shares(config.batch, composition), strict=True)
         ]
         self._orders: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
 
@@ -131,9 +135,9 @@ def crop(
     return taken(case, place(case, z, config, rng), config.patch)
 
 
-def _split(batch: int, composition: Mapping[str, int]) -> list[int]:
+def shares(batch: int, composition: Mapping[str, int]) -> list[int]:
     """Samples per share: at least one each, the first takes what rounding leaves."""
     total = sum(composition.values())
-    shares = [max(1, batch * share // total) for share in composition.values()]
-    shares[0] += batch - sum(shares)
-    return shares
+    found = [max(1, batch * share // total) for share in composition.values()]
+    found[0] += batch - sum(found)
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from baselines import ranks
 from baselines.cache import Prepared, counts, prepare
 from baselines.config import NetSpec, TrainConfig, plain
 from baselines.device import describe, settings
@@ -17,6 +18,7 @@ from baselines.log import join
 from baselines.meter import Meter, More, Tally, cost, macs
 from baselines.method import Method, find
 from baselines.model import ModelSpec, load_weights, save_model
+from baselines.ranks_join import check, noticing
 from baselines.relabel import Drawing, relabelled
 from baselines.sampler import lacks
 from baselines.stages import Stage, alone, steps_of
@@ -70,7 +72,8 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
     """Train on a view, from the checkpoint in `out` if there is one, and save the model there.
 
     The stages of a method train one after the other, each in a folder of `out` with its own checkpoint, log and model
-    and, where it draws labels anew, its view.
+    and, where it draws labels anew, its view. Several ranks all call this, with a folder that all
+    see, and one of them writes; what they train is what one process trains, to within rounding.
 
     Raises:
         RefusedError: the method cannot learn from such a view.
@@ -79,19 +82,24 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
     """
     device = torch.device(setting.device)
     _check_deterministic(config, device)
-    stages = find(config.method, setting.plugin).stages
-    with settings(config, device):
+    found = find(config.method, setting.plugin)
+    if ranks.count() > 1:
+        check(found, config, ranks.count())
+    with noticing(), settings(config, device):
         spec = _spec(view, config, setting.seed)
         run = digest([plain(spec), view.file.bench.content_sha256, [case.label for case in view.cases]])
-        course = _Course(view, config, out, setting, device, spec, run, stages)
-        ran = run_leg(_leg(course)) if alone(stages) else _staged(course)
+        course = _Course(view, config, out, setting, device, spec, run, found.stages)
+        ran = run_leg(_leg(course)) if alone(found.stages) else _staged(course)
         method = ran.loop.method
-        save_model(method, spec, out)
+        if ranks.leads():
+            save_model(method, spec, out)
         sample = torch.zeros(1, spec.net.in_channels, *config.patch, device=device)
         more = More(parts=ran.loop.parts, held_items_per_s=ran.loop.held_rate(), macs=macs(method, sample))
         spent = cost(ran.tally, device, config.batch, config.precision, **more)
         learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
         told = {"compiled": "true"} if ran.compiled else {}
+        if ranks.count() > 1:
+            told["ranks"] = str(ranks.count())
         if device.type == "cuda":
             told["cache_on"] = ran.loop.cache_on
         return Trained(out, spent, learning, describe(device) | told, _snapshots(course))
@@ -128,9 +136,12 @@ def _staged(course: _Course) -> Ran:
             leg = _relabelled(course, leg, course.stages[max(0, number - 1)], states)
             states, phases = leg.out / "states", phases + 1
         ran = run_leg(dataclasses.replace(leg, weights=None) if stage.fresh else leg)
-        save_model(ran.loop.method, course.spec, leg.out)
+        if ranks.leads():
+            save_model(ran.loop.method, course.spec, leg.out)
+        ranks.meet()  # the next stage reads it
         tally, phases = ran.tally, phases + 1
-    join([leg.out / "log.jsonl" for leg in legs], [leg.config.steps for leg in legs], course.out / "log.jsonl")
+    if ranks.leads():
+        join([leg.out / "log.jsonl" for leg in legs], [leg.config.steps for leg in legs], course.out / "log.jsonl")
     # A segment is what one process did in one go: that phases follow on each other is no interruption.
     segments = max(1, tally.segments - phases + 1)
     return dataclasses.replace(ran, tally=msgspec.structs.replace(tally, segments=segments))
@@ -170,11 +181,12 @@ def _relabelled(course: _Course, leg: Leg, before: Stage, states: Path | None) -
     method.stage = before
     meter = Meter(leg.device, leg.before)
     drawing = Drawing(course.view, method, course.spec, leg.stage, leg.seed, leg.run, states)
-    with meter.stage("relabel"):
-        view = relabelled(drawing, leg.out / "view", leg.device, meter)
     spent = leg.out / "relabel.json"
-    if not spent.is_file():
-        write_json(spent, meter.tally())
+    with ranks.first():
+        with meter.stage("relabel"):
+            view = relabelled(drawing, leg.out / "view", leg.device, meter)
+        if not spent.is_file():
+            write_json(spent, meter.tally())
     return dataclasses.replace(leg, cases=partial(_cases, course, view), before=read_json(spent, Tally))
 
 
@@ -184,7 +196,8 @@ def _tell(told: Callable[[int], None], before: int, done: int) -> None:
 
 def _cases(course: _Course, view: Dataset, method: Method) -> list[Prepared]:
     """The prepared cases of a view that the method can learn from."""
-    found = prepare(view, course.config, course.setting.cache)
+    with ranks.first():
+        found = prepare(view, course.config, course.setting.cache)
     _check_learns(type(method), course.config, *counts(found))
     if reason := lacks(found, method.composition):
         raise RefusedError(f"{course.config.method} is skipped: {reason}")

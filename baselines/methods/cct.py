@@ -5,20 +5,19 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.losses import mean_squared, supervision_of
 from baselines.method import Method
 from baselines.nets import Make
-from baselines.perturb import feature_dropout, feature_noise
+from baselines.perturb import feature_dropout, feature_noise, value_dropout
 from baselines.ramps import ramp_up
 
 
 def dropout(x: Tensor) -> Tensor:
     """Each value 0 with probability 0.3, else times 1 / 0.7: SSL4MIS's `Dropout` of the features."""
-    return F.dropout(x, 0.3)
+    return value_dropout(x, 0.3)
 
 
 # What each auxiliary decoder reads features through, on all levels.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.branches import branches
 from baselines.losses import cross_entropy
@@ -52,7 +53,7 @@ class DMSPS(Method):
         share = torch.rand((), device=first.device)
         soft = (share * first.softmax(1) + (1 - share) * second.softmax(1)).detach()
         # The mean of two cross-entropies with one and the same S.
-        pseudo = -(soft * 0.5 * (first.log_softmax(1) + second.log_softmax(1))).sum(1).mean()
+        pseudo = -ranks.mean((soft * 0.5 * (first.log_softmax(1) + second.log_softmax(1))).sum(1))
         return {
             "ce": 0.5 * (cross_entropy(first, batch.target) + cross_entropy(second, batch.target)),
             "pseudo": self.weight * pseudo,

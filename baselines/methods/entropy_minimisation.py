@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.losses import entropy, supervision
 from baselines.method import Method
@@ -37,5 +38,5 @@ class EntropyMinimisation(Method):
         every = logits if len(logits) == len(batch.annotated) else torch.cat((logits, pool))
         return {
             **supervision(logits, target),
-            "entropy": self.weight * ramp_up(progress) * entropy(every.softmax(1)).mean(),
+            "entropy": self.weight * ramp_up(progress) * ranks.mean(entropy(every.softmax(1))),
         }

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.losses import soft_dice, supervision, voxel_cross_entropy
 from baselines.method import Method
@@ -42,6 +43,6 @@ class FixMatch(Method):
         changed = self.logits(cutout(strong(batch.image[batch.pool()])))
         return {
             **supervision(logits, target),
-            "pseudo_ce": self.weight * 0.5 * (sure * voxel_cross_entropy(changed, pseudo)).mean(),
+            "pseudo_ce": self.weight * 0.5 * ranks.mean(sure * voxel_cross_entropy(changed, pseudo)),
             "pseudo_dice": self.weight * 0.5 * soft_dice(changed, pseudo, sure),
         }

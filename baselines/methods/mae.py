@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch, classes_one_hot
 from baselines.method import Method
 
@@ -25,4 +26,5 @@ class MAE(Method):
         logits = self.logits(batch.image)
         one_hot, annotated = classes_one_hot(batch.target, logits.shape[1])
         off = (logits.softmax(1) - one_hot).abs() * annotated
-        return {"mae": off.sum() / (logits.shape[1] * annotated.sum()).clamp(min=1)}
+        off, voxels = ranks.total(off.sum(), annotated.sum())
+        return {"mae": off / (logits.shape[1] * voxels).clamp(min=1)}

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch, classes_one_hot
 from baselines.method import Method
 from baselines.nets import Make
@@ -33,4 +34,5 @@ class NRDice(Method):
         p = logits.softmax(1) * annotated
         axes = (0, *range(2, p.ndim))
         size = (p * p).sum(axes) + (one_hot * one_hot).sum(axes)
-        return {"nr_dice": ((p - one_hot).abs().pow(self.gamma).sum(axes) / (size + 1e-5)).mean()}
+        off, size = ranks.total((p - one_hot).abs().pow(self.gamma).sum(axes), size)
+        return {"nr_dice": (off / (size + 1e-5)).mean()}

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.losses import supervision
 from baselines.method import Method
@@ -47,7 +48,8 @@ class UncertaintyAwareMeanTeacher(Method):
         teacher = self.teacher.noisy(image, self.noise)
         certain = self.teacher.certain(image, self.noise, self.passes, progress)
         distance = torch.square(student.softmax(1) - teacher).sum(1)
-        consistency = (certain * distance).sum() / (2 * certain.sum()).clamp(min=1)
+        apart, voxels = ranks.total((certain * distance).sum(), certain.sum())
+        consistency = apart / (2 * voxels).clamp(min=1)
         return {**supervision(logits, target), "consistency": self.weight * ramp_up(progress) * consistency}
 
     def after_step(self, step: int) -> None:

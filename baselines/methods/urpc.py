@@ -5,14 +5,14 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.losses import divergence, supervision_of
 from baselines.method import Method
 from baselines.nets import Make
-from baselines.perturb import feature_dropout, feature_noise
+from baselines.perturb import feature_dropout, feature_noise, value_dropout
 from baselines.ramps import ramp_up
 from converters.errors import UsageError
 
@@ -23,7 +23,7 @@ def unchanged(x: Tensor) -> Tensor:
 
 
 # What is done in training to what each head reads, finest first: up4, up3, up2, up1 of the published decoder.
-CHANGES: tuple[Callable[[Tensor], Tensor], ...] = (unchanged, feature_noise, feature_dropout, F.dropout)
+CHANGES: tuple[Callable[[Tensor], Tensor], ...] = (unchanged, feature_noise, feature_dropout, value_dropout)
 
 
 class URPC(Method):
@@ -80,6 +80,6 @@ def rectified(scales: Tensor) -> Tensor:
     for one, logits in zip(p.unbind(1), scales.unbind(1), strict=True):
         apart = divergence(mean, logits)
         sure = torch.exp(-apart)
-        distance = (torch.square(mean - one) * sure.unsqueeze(1)).mean() / (sure.mean() + 1e-8)
-        found.append(distance + apart.mean())
+        distance = ranks.mean(torch.square(mean - one) * sure.unsqueeze(1)) / (ranks.mean(sure) + 1e-8)
+        found.append(distance + ranks.mean(apart))
     return torch.stack(found).mean()

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from baselines import ranks
 from baselines.batch import Batch
 from baselines.losses import cross_entropy
 from baselines.method import Method
@@ -46,7 +47,9 @@ class USTM(Method):
         image = turn(batch.image)
         told = self.teacher.noisy(image, self.noise)
         sure = self.teacher.certain(image, self.noise, self.passes, progress).unsqueeze(1)
-        error = (sure * torch.square(turn(logits.softmax(1)) - told)).sum() / (2 * sure.sum() + 1e-16)
+        apart = (sure * torch.square(turn(logits.softmax(1)) - told)).sum()
+        apart, voxels = ranks.total(apart, sure.sum())
+        error = apart / (2 * voxels + 1e-16)
         return {
             "ce": cross_entropy(logits, batch.target),
             "consistency": self.weight * ramp_up(progress) * error,

@@ -103,7 +103,9 @@ def batch(ndim=2, unannotated=2, annotated=2, kind="semi"):
 def rows(batch, chosen):
     """Some samples of a batch: a slice or a list of numbers."""
     numbers = range(len(batch.annotated))[chosen] if isinstance(chosen, slice) else chosen
-    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    values = {
+        field.name: getattr(batch, field.name) for field in dataclasses.fields(batch) if field.name != "elsewhere"
+    }
     return Batch(
         **{
             name: tuple(value[n] for n in numbers) if name == "annotated" else value[list(numbers)]
@@ -358,7 +360,7 @@ def gpu_without_values(method, *batches):
 
     What reads a value is an error there, and so is what takes a tensor that was left on the host.
     """
-    tensors = [field.name for field in dataclasses.fields(Batch) if field.name != "annotated"]
+    tensors = [field.name for field in dataclasses.fields(Batch) if field.name not in ("annotated", "elsewhere")]
     with FakeTensorMode(allow_non_fake_inputs=True):
         for module in method.modules():
             for name, weight in module.named_parameters(recurse=False):
