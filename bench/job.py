@@ -79,7 +79,8 @@ class Job:
         error = ""
         try:
             with Phases() as phases:
-                run(self.plan, Place(pick(self.run.device), self.run.plugin, self.run.packs, phases.tell))
+                place = Place(pick(self.run.device), self.run.plugin, self.run.packs, phases.tell, self.run.trackers())
+                run(self.plan, place)
         except Exception as found:  # the record of the failure is written; the next run may do
             error = str(found)
         self.ended(which, error)

@@ -9,12 +9,13 @@ import click
 
 from bench.executors.choice import EXECUTORS, FORMS, Choice
 from bench.job import FINISHED, Job
-from bench.options import CACHE, DATA, DEVICE, JSON, PLUGIN
+from bench.options import CACHE, DATA, DEVICE, JSON, PLUGIN, TRACK, TRACK_PICTURES
 from bench.output import page_width, print_json, print_table, say
 from converters.errors import unknown_name
 
 if TYPE_CHECKING:
     from bench.sweep import Standing, Unit
+    from bench.tracking.told import Which
 
 FAILED = 1
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -41,6 +42,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @DEVICE
 @PLUGIN
 @CACHE
+@TRACK
+@TRACK_PICTURES
 @DATA
 @JSON
 @click.pass_context
@@ -54,6 +57,7 @@ def command(context: click.Context, /, **_: object) -> int:
 
     asked = Asked(**context.params)
     asked.choice.check()
+    asked.check_trackers()
     jobs = asked.all()
     if asked.plan is not None:
         say(f"wrote {_promise(jobs, asked.file, asked.plan)}")
@@ -96,6 +100,8 @@ class Asked:
     device: str
     plugin: Path | None
     cache: str | None
+    track: tuple[str, ...]
+    track_pictures: "Which | None"
     data: Path
     as_json: bool
 
@@ -108,6 +114,17 @@ class Asked:
     def choice(self) -> Choice:
         """Where the runs are made."""
         return Choice(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Choice)})
+
+    def check_trackers(self) -> None:
+        """What they lack is told before the first run.
+
+        Raises:
+            UsageError, EnvironmentFault: as for a run.
+        """
+        if self.track:
+            from bench.tracking.choose import chosen
+
+            chosen(self.track, self.runs, self.track_pictures)
 
     def all(self) -> list[Job]:
         """Every run that is asked for, once."""
@@ -135,7 +152,9 @@ class Asked:
         cache = (
             () if self.cache is None else ("--cache", self.cache if self.cache == "none" else seen(Path(self.cache)))
         )
-        return (*unit.words, *common, *plugin, *cache)
+        track = [word for name in self.track for word in ("--track", name)]
+        pictures = ("--track-pictures", self.track_pictures) if self.track_pictures is not None else ()
+        return (*unit.words, *common, *plugin, *cache, *track, *pictures)
 
     def open(self, jobs: Sequence[Job]) -> list[Job]:
         """What is not finished, and nobody is at."""

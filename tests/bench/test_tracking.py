@@ -313,3 +313,44 @@ def test_pictures_of_people_go_nowhere_else_unasked(hearts, tmp_path, monkeypatc
     with contextlib.suppress(FileNotFoundError):
         (made.folder / "predictions" / f"{made.test[0].id}.nii.gz").unlink()
     assert len(list(told.pictures(made, Record.load(made.folder / "record.json"), "all"))) == 1
+
+
+SWEEP = """
+[defaults]
+dataset = "tiny"
+preset = "demo"
+[defaults.train]
+steps = 3
+batch = 2
+patch = [16, 16]
+threads = 1
+net = { widths = [4, 8], dropout = [0.0, 0.0] }
+[[run]]
+seed = [0, 1]
+"""
+
+
+def test_a_sweep_tracks_each_of_its_runs(bench, hearts, tmp_path, monkeypatch):
+    kept, asked = [], []
+
+    def chosen(typed, runs, which):
+        asked.append((typed, runs, which))
+        kept.append(Kept())
+        return (Wanted("fake", kept[-1].open, which),)
+
+    monkeypatch.setattr("bench.tracking.choose.chosen", chosen)
+    (tmp_path / "s.toml").write_text(SWEEP)
+    words = ["sweep", tmp_path / "s.toml", "--data", hearts.root.parent, "--runs", tmp_path / "runs", "--device", "cpu"]
+    track = ["--track", "mlflow:sqlite:///x.db", "--track", "tensorboard", "--track-pictures", "none"]
+    emitted = bench(*words, *track, "--emit", "jobs.jsonl").out.splitlines()
+    assert len(emitted) == 2
+    for line in emitted:
+        assert '"--track","mlflow:sqlite:///x.db","--track","tensorboard","--track-pictures","none"' in line
+    asked.clear()
+    kept.clear()
+    assert bench(*words, *track).code == 0
+    before, *each = kept  # asked once before the first run, for what may lack
+    assert before.opened == [] and [tracker.ends for tracker in each] == [["done"], ["done"]]
+    assert {tracker.opened[0].settings["seed"] for tracker in each} == {"0", "1"}
+    assert all(("train/ce", 2) in tracker.values and not tracker.pictures for tracker in each)
+    assert set(asked) == {(("mlflow:sqlite:///x.db", "tensorboard"), tmp_path / "runs", "none")}
