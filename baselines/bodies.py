@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.config import NetConfig, NetSpec
+from baselines.memory import out_of_memory
 from baselines.unet import WAYS, Change, Form, UNet, pooling
 from converters.errors import BenchError, EnvironmentFault, unknown_name
 
@@ -141,6 +142,8 @@ def refusing(spec: NetSpec) -> Iterator[None]:
     except BenchError:
         raise
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
         raise BenchError(
             f"{named(spec)} cannot run on patches {list(spec.patch)}: {error}",
             mend="choose another encoder or a larger train.patch",

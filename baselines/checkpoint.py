@@ -21,7 +21,7 @@ from torch import Tensor
 
 from baselines.meter import Tally
 from baselines.method import Method
-from converters.errors import BenchError
+from converters.errors import BenchError, RunFault
 from converters.files import Strict, write_bytes
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -48,7 +48,17 @@ class _Header(Strict):
 
 
 def save_checkpoint(path: Path, method: Method, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write atomically; the one before is kept beside it."""
+    """Write atomically; the one before is kept beside it.
+
+    Raises:
+        RunFault: a weight, or a statistic of a norm, is infinite or NaN: nobody could go on from here to a good end.
+    """
+    statistics = (value for name, value in method.named_buffers() if name.endswith(("running_mean", "running_var")))
+    if not all(bool(value.isfinite().all()) for value in (*method.parameters(), *statistics)):
+        raise RunFault(
+            f"a weight is no number after step {progress.step - 1}",
+            mend="lower train.lr; the last good checkpoint is kept",
+        )
     state = optimizer.state_dict()
     tensors = {f"method/{name}": value for name, value in method.state_dict().items()}
     values: dict[int, dict[str, Any]] = {index: {} for index in state["state"]}

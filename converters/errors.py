@@ -5,6 +5,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 
+_NO_MEMORY = ("can't allocate memory", "CUDA out of memory")  # torch's words
+
+
 class BenchError(ValueError):
     """A fault a person can mend.
 
@@ -53,7 +56,8 @@ class EnvironmentFault(BenchError):
 def reason(error: Exception) -> str:
     """Why something failed, as a record keeps it: no paths of this machine."""
     if not isinstance(error, BenchError):
-        what = "oom: the host has no memory left" if isinstance(error, MemoryError) else type(error).__name__
+        lacking = isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+        what = "oom: there is no memory left" if lacking else type(error).__name__
         return "; ".join([f"{what}: {error}" if str(error) else what, *getattr(error, "__notes__", ())])
     place = error.where if error.where and not Path(error.where).is_absolute() else None
     return "; ".join([error.what, *([place] if place else ()), *getattr(error, "__notes__", ())])

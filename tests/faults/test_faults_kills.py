@@ -66,7 +66,7 @@ def test_a_sweep_killed_at_random_times_ends_in_the_same_table_byte_for_byte(dat
 @pytest.mark.kills
 @pytest.mark.fault(69)
 def test_twenty_kills_of_a_sweep_end_in_the_same_table_byte_for_byte(data: Path) -> None:
-    told = swept(data, 20, 0.25, steps=60, methods=["supervised", "mean_teacher", "gce"], seeds=[0, 1])
+    told = swept(data, 20, 0.2, steps=200, methods=["supervised", "mean_teacher", "gce"], seeds=[0, 1])
     assert told["kills"] == 20
     print(json.dumps(told))  # noqa: T201
 
