@@ -1,5 +1,6 @@
 """Fixtures of the tests of `bench`."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,3 +41,27 @@ def predictions(hearts, tmp_path) -> Path:
     for case in hearts.only(hearts.split("default").test).cases:
         shutil.copy(hearts.root / case.label.file, folder / f"{case.id}.nii.gz")
     return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder with a tiny dataset, and the same as the made-up hearts of the example."""
+    for name in ("tiny", "phantom-acdc"):
+        splits.freeze_default(tiny_dataset(tmp_path / "data" / name, 8))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def sweep(bench, data):
+    """Runs `bench sweep` on a text or a file; gives what `--json` says, and the exit code."""
+
+    def run(what, *more, code=0):
+        file = what if isinstance(what, Path) else data.parent / "sweep.toml"
+        if file is not what:
+            file.write_text(what, encoding="utf-8")
+        words = ["--data", data, "--runs", data.parent / "runs", "--device", "cpu", "--json"]
+        done = bench("sweep", file, *words, *more)
+        assert done.code == code, done.err
+        return [json.loads(line) for line in done.out.splitlines()]
+
+    return run

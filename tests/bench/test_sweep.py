@@ -1,6 +1,5 @@
 """Sweeps: many runs from one file, what is done stays done, what fails stops no other, what stopped goes on."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tiny import tiny_dataset
+from swept import HEAD, TWO
 
-from bench.splits import freeze_default
 from bench.sweep import read
 from converters.errors import BenchError, UsageError
 from converters.files import read_json
@@ -24,44 +22,6 @@ from leaderboards.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "sweeps" / "phantom.toml"
-HEAD = """
-[defaults]
-dataset = "tiny"
-preset = "demo"
-[defaults.train]
-steps = 3
-batch = 2
-patch = [16, 16]
-net = { widths = [4, 8], dropout = [0.0, 0.0] }
-precision = "fp32"
-threads = 1
-deterministic = true
-"""
-TWO = HEAD + '[[run]]\nprotocol = "semi20"\nmethod = ["supervised", "gce"]\n'
-
-
-@pytest.fixture
-def data(tmp_path):
-    """A data folder with a tiny dataset, and the same as the made-up hearts of the example."""
-    for name in ("tiny", "phantom-acdc"):
-        freeze_default(tiny_dataset(tmp_path / "data" / name, 8))
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def sweep(bench, data):
-    """Runs `bench sweep` on a text or a file; gives what `--json` says, and the exit code."""
-
-    def run(what, *more, code=0):
-        file = what if isinstance(what, Path) else data.parent / "sweep.toml"
-        if file is not what:
-            file.write_text(what, encoding="utf-8")
-        words = ["--data", data, "--runs", data.parent / "runs", "--device", "cpu", "--json"]
-        done = bench("sweep", file, *words, *more)
-        assert done.code == code, done.err
-        return [json.loads(line) for line in done.out.splitlines()]
-
-    return run
 
 
 def units(tmp_path, text):
