@@ -1,13 +1,15 @@
 """Records from disk: found, read, and looked at before they may enter a table."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from converters.errors import BenchError
 from converters.files import natural_key
-from leaderboards import verification
+from leaderboards import forked, verification
 from leaderboards.record import Record
 from leaderboards.rules import faults
 
@@ -22,6 +24,17 @@ class Collected(NamedTuple):
     verified: dict[str, int]  # record id -> level; 0 where nobody verified it
 
 
+class _Looked(NamedTuple):
+    """A record that could be read."""
+
+    record: Record
+    wrong: list[str]  # in what it contradicts itself
+    level: tuple[int, list[str]]  # of verification; and a sentence where that cannot be believed
+
+
+_Packed = tuple[bytes, str, tuple[list[str], tuple[int, list[str]]]]  # a record and its id, then as `_Looked`
+
+
 def load(paths: Sequence[Path]) -> Collected:
     """The records that can be trusted, and one sentence about every file that cannot.
 
@@ -32,28 +45,64 @@ def load(paths: Sequence[Path]) -> Collected:
     """
     found = Collected([], [], {})
     seen: dict[str, Path] = {}
-    for file in files(paths):
-        try:
-            record = Record.load(file)
-        except (BenchError, OSError) as error:
-            found.problems.append(f"{file}: {_line(error)}; left out")
+    for file, looked in _looked_at(files(paths)):
+        if isinstance(looked, str):
+            found.problems.append(f"{file}: {looked}; left out")
             continue
-        run, told = record.id(), _problem(record, file, seen)
+        record, _, (level, doubt) = looked
+        run, told = record.id(), _problem(looked, file, seen)
         if told:
             found.problems.append(told)
         if run in seen or not told:
             # A copy without a verification takes none away.
-            found.verified[run] = max(found.verified.get(run, 0), _level(file, record, found.problems))
+            found.verified[run] = max(found.verified.get(run, 0), level)
+            found.problems.extend(doubt)
         if not told:
             seen[run] = file
             found.records.append(record)
     return found
 
 
-def _problem(record: Record, file: Path, seen: dict[str, Path]) -> str | None:
+def _looked_at(paths: Sequence[Path]) -> Iterator[tuple[Path, _Looked | str]]:
+    """Every file in its order; where there are thousands, in several processes."""
+    processes = forked.jobs(len(paths))
+    if processes == 1:
+        yield from ((file, _look(file)) for file in paths)
+        return
+    found: dict[int, _Looked | str] = {}
+    for number, answer in forked.each(lambda number: _packed(_look(paths[number])), len(paths), processes):
+        found[number] = _unpacked(answer)
+    yield from ((file, found.pop(number)) for number, file in enumerate(paths))
+
+
+def _look(file: Path) -> _Looked | str:
+    """A record and what is wrong with it, or why it cannot be read."""
+    try:
+        record = Record.load(file)
+    except (BenchError, OSError) as error:
+        return _line(error)
+    record.id()
+    return _Looked(record, faults(record) if record.status == "done" else [], _level(file, record))
+
+
+def _packed(looked: _Looked | str) -> _Packed | str:
+    if isinstance(looked, str):
+        return looked
+    return msgspec.msgpack.encode(looked.record), looked.record.id(), looked[1:]
+
+
+def _unpacked(answer: _Packed | str) -> _Looked | str:
+    if isinstance(answer, str):
+        return answer
+    packed, run, rest = answer
+    return _Looked(msgspec.msgpack.decode(packed, type=Record).known_as(run), *rest)
+
+
+def _problem(looked: _Looked, file: Path, seen: dict[str, Path]) -> str | None:
+    record, wrong, _ = looked
     if record.status != "done":
         return f"{file}: {record.method} on {record.dataset}, {record.status}: {record.reason}"
-    if wrong := faults(record):
+    if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         return f"{file}: {wrong[0]}{more}; left out"
     if (run := record.id()) in seen:
@@ -61,12 +110,12 @@ def _problem(record: Record, file: Path, seen: dict[str, Path]) -> str | None:
     return None
 
 
-def _level(file: Path, record: Record, problems: list[str]) -> int:
+def _level(file: Path, record: Record) -> tuple[int, list[str]]:
+    """How far it was verified, and a sentence where what says so cannot be believed."""
     try:
-        return verification.level(file, record)
+        return verification.level(file, record), []
     except (BenchError, OSError) as error:
-        problems.append(f"{verification.beside(file)}: {_line(error)}; not counted as verified")
-        return verification.RULES
+        return verification.RULES, [f"{verification.beside(file)}: {_line(error)}; not counted as verified"]
 
 
 def _line(error: Exception) -> str:

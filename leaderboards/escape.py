@@ -41,8 +41,12 @@ _LATEX = {
 
 def visible(text: str, longest: int = LONGEST) -> str:
     """Text that cannot move the cursor, turn the reading direction or flood the page."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = text if text.isprintable() else "".join(map(_seen, text))
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def _seen(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def markdown(text: str, longest: int = LONGEST) -> str:

@@ -121,6 +121,11 @@ class Record(Strict, omit_defaults=True, dict=True):
             found = self.__dict__["_id"] = digest(self)
         return str(found)
 
+    def known_as(self, run: str) -> "Record":
+        """The same record, whose id somebody has worked out already."""
+        self.__dict__["_id"] = run
+        return self
+
     def save(self, path: Path) -> None:
         """Write canonical JSON atomically."""
         write_json(path, self)

@@ -115,21 +115,23 @@ def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summar
 
 def over_labels(tables: Sequence[Values]) -> Summary | None:
     """As `summarise`, of what `by_label` gives for each repeat."""
-    return overall_and_each(tables)[0]
+    return _overall(tables, _cells(tables))
 
 
 def overall_and_each(tables: Sequence[Values]) -> tuple[Summary | None, dict[str, Summary]]:
     """As `over_labels`, and the same of each label by itself."""
-    cells = {label: _pooled(tables, label) for label in _labels(tables)}
+    cells = _cells(tables)
     means = {label: [_mean(table[label].values()) for table in tables if label in table] for label in cells}
-    if not cells:
-        return None, {}
-    overall = [_mean([_mean(found.values()) for found in table.values()]) for table in tables if table]
-    return _summary([*cells.values()], overall), {label: _summary([cells[label]], means[label]) for label in cells}
+    return _overall(tables, cells), {label: _summary([cells[label]], means[label]) for label in cells}
 
 
-def _labels(tables: Iterable[Values]) -> Iterable[str]:
-    return dict.fromkeys(chain.from_iterable(tables))
+def _overall(tables: Sequence[Values], cells: Values) -> Summary | None:
+    means = [_mean([_mean(found.values()) for found in table.values()]) for table in tables if table]
+    return _summary([*cells.values()], means) if cells else None
+
+
+def _cells(tables: Sequence[Values]) -> Values:
+    return {label: _pooled(tables, label) for label in dict.fromkeys(chain.from_iterable(tables))}
 
 
 def _pooled(tables: Sequence[Values], label: str) -> dict[str, float]:

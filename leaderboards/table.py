@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from converters.files import Strict, digest
+from leaderboards import forked
 from leaderboards.contributions import intervals
 from leaderboards.record import Cost, Record
 from leaderboards.scope import agreeing, told
@@ -120,8 +121,10 @@ def rows(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) ->
     sections: dict[str, list[Group]] = defaultdict(list)
     for group in found:
         sections[digest(group.section)].append(group)
-    made = [row for members in sections.values() for row in _rows(members, verified)]
-    return sorted(made, key=_order), problems
+    members = [*sections.values()]
+    processes = forked.jobs(sum(len(group.records) for group in found))
+    answers = forked.each(lambda number: _rows(members[number], verified), len(members), processes)
+    return sorted((row for _, made in answers for row in made), key=_order), problems
 
 
 def groups(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) -> tuple[list[Group], list[str]]:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from converters.alive import sweep
 from converters.errors import BenchError
 from converters.files import canonical_json, inside
+from leaderboards import forked
 from leaderboards.collect import Collected
 from leaderboards.site import pages, runs
 from leaderboards.site.content import Content, Extras
@@ -20,10 +21,13 @@ FORMAT = "frugalseg site 1"
 
 Files = dict[str, bytes]
 Page = Callable[[], Files]
-Track = Callable[[Iterable[Page], int], Iterable[Page]]  # the same pages; may tell a person how far it is
+Written = Iterable[tuple[int, None]]  # a number for each page
+Track = Callable[[Written, int], Written]  # the same; may tell a person how far it is
 
 
-def build(found: Collected, out: Path, extras: Extras | None = None, track: Track = lambda pages, total: pages) -> int:
+def build(
+    found: Collected, out: Path, extras: Extras | None = None, track: Track = lambda written, total: written
+) -> int:
     """Write the site whole or not at all; how many pages it has. The same records give the same bytes.
 
     A site that lies there already is replaced.
@@ -39,10 +43,16 @@ def build(found: Collected, out: Path, extras: Extras | None = None, track: Trac
         for name in ASSETS:
             _put(folder, f"assets/{name}", (HERE / "assets" / name).read_bytes())
         _put(folder, RESULTS, canonical_json(_results(content)))
-        for page in track(made, len(made)):
-            for path, data in page().items():
-                _put(folder, path, data)
+        write = partial(_write, folder, made)
+        written = forked.each(write, len(made), forked.jobs(len(content.records)))
+        for _ in track(written, len(made)):
+            pass
     return len(made)
+
+
+def _write(folder: Path, made: Sequence[Page], number: int) -> None:
+    for path, data in made[number]().items():
+        _put(folder, path, data)
 
 
 def _pages(content: Content) -> list[Page]:

@@ -57,9 +57,14 @@ class Content:
         """The records of a row, by seed and draw."""
         return list(self._groups[row.runs].records)
 
+    @functools.cached_property
+    def shown(self) -> set[str]:
+        """The records that stand in a row."""
+        return {run for row in self.rows for run in row.runs}
+
     def lone(self) -> list[str]:
         """The records that stand in no row."""
-        return sorted(set(self.records) - {run for row in self.rows for run in row.runs})
+        return sorted(set(self.records) - self.shown)
 
     @functools.cached_property
     def datasets(self) -> dict[str, dict[str, list[Row]]]:

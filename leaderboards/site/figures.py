@@ -95,6 +95,7 @@ def save(drawn: Drawing, title: str) -> Files:
     with _look():
         about = {"Date": None, "Creator": None, "Title": named(title, 200), "Description": named(drawn.alt, WORDS)}
         drawn.figure.savefig(svg, format="svg", metadata=about)
+        drawn.figure.set_layout_engine("none")  # what has found its place stays there
         drawn.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return Files(svg.getvalue(), png.getvalue())
 

@@ -34,7 +34,7 @@ def run(content: Content, run: str) -> dict[str, bytes]:
         made_up=made_up(record.dataset),
         dataset_page=page.root + dataset_page(record.dataset),
         protocol_page=page.root + protocol_page(record.dataset, record.protocol),
-        in_table=any(run in row.runs for row in content.rows),
+        in_table=run in content.shown,
         verified=columns.LEVELS[content.verified.get(run, 0)],
         summary=_summary(record),
         cases=_cases(record),
