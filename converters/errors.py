@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-
 _NO_MEMORY = ("can't allocate memory", "CUDA out of memory")  # torch's words
 
 

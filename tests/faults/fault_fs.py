@@ -1,4 +1,4 @@
-"""A disk that fails: the n-th write, flush, replace, link or mkdir below a folder, once or from then on.
+"""A disk that fails, or a process that is killed, in the n-th write, flush, replace, link or mkdir below a folder.
 
 `with faulty(root, 3) as disk:` fails the third; `disk.done` says what was asked of it. Without a number it only counts.
 A write that fails has written half of what it was given, as a full disk does.
@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,8 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 class Disk:
     """What is asked of the file system below a folder, in order, and which of it fails."""
 
-    def __init__(self, root: Path, number: int | None, for_good: bool) -> None:
-        self.root, self.number, self.for_good = root.resolve(), number, for_good
+    def __init__(self, root: Path, number: int | None, for_good: bool, kills: bool) -> None:
+        self.root, self.number, self.for_good, self.kills = root.resolve(), number, for_good, kills
         self.done: list[str] = []
         self.failed = 0
         self._lock = threading.Lock()
@@ -38,6 +39,8 @@ class Disk:
             fails = number == self.number or (self.for_good and self.number is not None and number > self.number)
             self.failed += fails
         if fails:
+            if self.kills and what != "write":
+                os.kill(os.getpid(), signal.SIGKILL)
             error = ERRORS[(self.number or 0) % len(ERRORS)]
             raise OSError(error, os.strerror(error), str(here))
 
@@ -66,6 +69,8 @@ class _File:
         except OSError:
             self._file.write(data[: len(data) // 2])
             self._file.flush()
+            if self._disk.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise
         return int(self._file.write(data))
 
@@ -75,9 +80,12 @@ class _File:
 
 
 @contextlib.contextmanager
-def faulty(root: Path, number: int | None = None, *, for_good: bool = False) -> Iterator[Disk]:
-    """For the length of the block the number-th operation below `root` fails, alone or with all that follow."""
-    disk, opened, fsync = Disk(root, number, for_good), io.open, os.fsync
+def faulty(root: Path, number: int | None = None, *, for_good: bool = False, kills: bool = False) -> Iterator[Disk]:
+    """For the length of the block the number-th operation below `root` fails, alone or with all that follow.
+
+    With `kills` it is the end of the process, in the middle of a write where it is one.
+    """
+    disk, opened, fsync = Disk(root, number, for_good, kills), io.open, os.fsync
 
     def open_(file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
         if not set(mode) & set("wax+"):

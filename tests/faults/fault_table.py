@@ -4,6 +4,7 @@ A test says `@pytest.mark.fault(row, ...)`; the decorators are read, nothing is 
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,8 +176,13 @@ ROWS: dict[int, tuple[str, str]] = {
 CANNOT: dict[int, str] = {}
 
 
-def proofs() -> Iterator[tuple[int, str]]:
+@functools.cache
+def proofs() -> tuple[tuple[int, str], ...]:
     """(row, file::test) of every marked test."""
+    return tuple(_proofs())
+
+
+def _proofs() -> Iterator[tuple[int, str]]:
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
@@ -209,6 +215,16 @@ def page() -> str:
         "Every refusal says what is wrong, where, and how to mend it. Nothing is left of a refused case, what was good "
         "before stays as it is, the other cases are converted, and the exit code is 3, or 4 where the machine lacks "
         "something. What was begun and failed leaves with 1, what was interrupted with 130: the same command goes on.",
+        "",
+        "A training goes on from `checkpoint.safetensors`: weights, a teacher's among them, the optimiser, the step "
+        "and what has been counted, as tensors and JSON under one checksum. Samples and augmentations are functions of "
+        "seed and step, the learning rate one of the step: no random state is kept. The checkpoint before lies beside "
+        "it and is taken where the newest is damaged; that one is put aside as `checkpoint-damaged.safetensors`.",
+        "",
+        "Who works in a folder holds its `lock.json`: host, process, when both began. It is touched every 20 s. A dead "
+        "process of the same machine loses it at once, whoever has its number by then; one of another machine, or of "
+        "another container, after 180 s of silence by the clock of the disk. Of many who find it so, one succeeds. Who "
+        "was only slow, and comes back, writes no record.",
         "",
         "| row | fault | outcome | tests |",
         "|---|---|---|---|",

@@ -1,22 +1,27 @@
 """`bench ...` in processes forked from one that has imported everything: what is started can be killed at once.
 
-Run as a script by the tests: `python killing.py kills|signals JSON`; prints what came of it as JSON, or fails.
+Run as a script by the tests: `python killing.py kills|signals|writes JSON`; prints what came of it as JSON, or fails.
 """
 
+import functools
 import importlib
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from unittest import mock
 
 PATIENCE = 300.0  # seconds until something that must happen is taken for lost
 
 
-def forked(words: Sequence[object], said: Path) -> int:
+def forked(words: Sequence[object], said: Path, around: Callable[[], AbstractContextManager] = nullcontext) -> int:
     """`bench ...` in a child of its own session; its number. What it says goes to a file."""
     child = os.fork()
     if child:
@@ -28,7 +33,8 @@ def forked(words: Sequence[object], said: Path) -> int:
     from bench.cli import main
 
     try:
-        main([str(word) for word in words])
+        with around():
+            main([str(word) for word in words])
     except SystemExit as left:
         sys.stdout.flush()
         os._exit(int(left.code or 0))
@@ -102,23 +108,27 @@ def _segments(runs: Path) -> list[int]:
     return [Record.load(path).train.segments for path in sorted(runs.rglob("record.json"))]
 
 
-def signals(asked: dict) -> dict:
-    """A run that is asked to stop, told to, asked twice and killed, each when it has gone on a little."""
-    folder = Path(asked["folder"])
-    said, runs = folder / "said", folder / "cut"
-    done([*asked["run"], "--runs", folder / "whole"], said)
-    codes = []
-    for sent in (["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGINT"], ["SIGKILL"]):
-        before = _written(runs)
-        child = forked([*asked["run"], "--runs", runs], said)
-        _until(lambda before=before: _written(runs) - before, child, said)
-        for name in sent:
-            os.kill(child, signal.Signals[name])
-        codes.append(ended(child, PATIENCE))
-        assert not list(runs.rglob("record.json")), "it had ended before it was asked to"
-    done([*asked["run"], "--runs", runs], said)
+def signals(asked: dict) -> list[dict]:
+    """Runs that are asked to stop, told to, asked twice and killed, each when it has gone on a little."""
+    return [_signalled(Path(asked["folder"]) / str(number), run) for number, run in enumerate(asked["runs"])]
+
+
+def _signalled(folder: Path, run: Sequence[str]) -> dict:
     from leaderboards.record import Record
 
+    folder.mkdir()
+    said, runs = folder / "said", folder / "cut"
+    done([*run, "--runs", folder / "whole"], said)
+    codes = []
+    for number, sent in enumerate((["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"], ["SIGKILL"])):
+        there, on = folder / f"there-{number}", folder / f"on-{number}"
+        child = forked([*run, "--runs", runs], said, functools.partial(_halting, runs, there, on))
+        _until(there.exists, child, said)
+        for name in sent:
+            os.kill(child, signal.Signals[name])
+        on.touch()
+        codes.append(ended(child, PATIENCE))
+    done([*run, "--runs", runs], said)
     whole, cut = (Record.load(next((folder / name).rglob("record.json"))) for name in ("whole", "cut"))
     logs = [next((folder / name).rglob("model/log.jsonl")).read_bytes() for name in ("whole", "cut")]
     return {
@@ -131,13 +141,52 @@ def signals(asked: dict) -> dict:
     }
 
 
+@contextmanager
+def _halting(runs: Path, there: Path, on: Path) -> Iterator[None]:
+    """After the first line that no log had before, say that it is there and wait: what comes, comes then."""
+    from baselines.log import Log
+
+    before, write = _written(runs), Log._write
+
+    def halt(log: Log) -> None:
+        write(log)
+        if not there.exists() and _written(runs) - before:
+            there.touch()
+            while not on.exists():
+                time.sleep(0.002)
+
+    with mock.patch.object(Log, "_write", halt):
+        yield
+
+
+def writes(asked: dict) -> dict:
+    """A run killed in every step-th operation of the disk, each time from nothing, and then made again."""
+    from fault_fs import faulty
+
+    from leaderboards.record import Record
+
+    folder, runs = Path(asked["folder"]), Path(asked["folder"]) / "cut"
+    said, killed = folder / "said", 0
+    done([*asked["run"], "--runs", folder / "whole"], said)
+    good = Record.load(next((folder / "whole").rglob("record.json"))).core()
+    for number in itertools.count(asked["first"], asked["step"]):
+        around = functools.partial(faulty, runs, number, kills=True)
+        code = ended(forked([*asked["run"], "--runs", runs], said, around), PATIENCE)
+        assert code in (0, -signal.SIGKILL), (code, said.read_text())
+        killed += code != 0
+        done([*asked["run"], "--runs", runs], said)
+        assert Record.load(next(runs.rglob("record.json"))).core() == good, number
+        left = [path.name for path in runs.rglob("*") if path.name.endswith(".tmp") or path.name == "lock.json"]
+        assert left == [], (number, left)
+        shutil.rmtree(runs)
+        if code == 0:  # there are no more
+            return {"killed": killed}
+    raise AssertionError
+
+
 def _written(runs: Path) -> set[tuple[str, bytes]]:
     """Every line of the logs, of all stages."""
-    return {(str(log), line) for log in runs.rglob("log.jsonl") for line in _lines(log)}
-
-
-def _lines(log: Path) -> Iterator[bytes]:
-    yield from log.read_bytes().splitlines()
+    return {(str(log), line) for log in runs.rglob("log.jsonl") for line in log.read_bytes().splitlines()}
 
 
 def _until(true: Callable[[], object], child: int, said: Path) -> None:
@@ -155,7 +204,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    what = {"kills": kills, "signals": signals}[sys.argv[1]]
+    what = {"kills": kills, "signals": signals, "writes": writes}[sys.argv[1]]
     print(json.dumps(what(json.loads(sys.argv[2]))))  # noqa: T201
 
 

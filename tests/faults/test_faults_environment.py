@@ -64,6 +64,10 @@ def core(record: Record) -> dict[str, object]:
     return found | {"digests": {key: value for key, value in record.digests.items() if key != "code"}}
 
 
+STRANGE = {
+    **{"LC_ALL": "C", "LANG": "de_DE.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711"},
+    "OMP_NUM_THREADS": "4",  # what decides numbers is train.threads
+}
 BACKWARDS = """
 import os, time
 os.umask(0o077)
@@ -76,7 +80,7 @@ time.time = back
 
 
 @pytest.mark.slow
-@pytest.mark.fault(52, 53, 86)
+@pytest.mark.fault(52, 53, 74, 86)
 def test_a_run_gives_the_same_scores_in_strange_surroundings(tmp_path: Path) -> None:
     """Read-only data, long paths of other letters, a clock that runs backwards, another language, zone and umask."""
     freeze_default(tiny_dataset(tmp_path / "data" / "tiny", 6, shape=(16, 16, 3)))
@@ -86,12 +90,32 @@ def test_a_run_gives_the_same_scores_in_strange_surroundings(tmp_path: Path) -> 
     data = (tmp_path / "data").rename(strange / "data")
     read_only(data)
     before = contents(data)
-    surroundings = {"LC_ALL": "C", "LANG": "de_DE.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711"}
-    other = ran(data, strange / "läufe", strange / "cache", BACKWARDS, **surroundings)
+    other = ran(data, strange / "läufe", strange / "cache", BACKWARDS, **STRANGE)
     assert core(other) == core(plain)
     assert min(other.train.seconds, other.predict.seconds) > 0
     assert contents(data) == before
     assert list((strange / "cache").iterdir())
+    pages = tables(tmp_path / "runs", tmp_path / "pages", LC_ALL="C.UTF-8", OMP_NUM_THREADS="1")
+    assert tables(tmp_path / "runs", strange / "pages", BACKWARDS, **STRANGE) == pages and len(pages) == 5
+
+
+TABLES = """
+import sys
+from bench.cli import main
+for ending in ("csv", "html", "json", "md", "tex"):
+    try:
+        main(["table", sys.argv[1], "--out", f"{sys.argv[2]}/t.{ending}"])
+    except SystemExit as left:
+        assert not left.code, left.code
+"""
+
+
+def tables(runs: Path, out: Path, code: str = "", **environment: str) -> dict[str, bytes]:
+    """The table of a folder of runs in every format, made in a process of its own."""
+    line = [sys.executable, "-c", code + TABLES, str(runs), str(out)]
+    done = subprocess.run(line, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return contents(out)
 
 
 @pytest.mark.fault(53)
