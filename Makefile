@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults kills tracking constraints clean
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults cluster kills tracking constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,10 @@ kills: $(READY) ## kill a sweep twenty times, fail every operation of the disk: 
 tracking: $(READY) ## track runs in TensorBoard and MLflow (installs them: about 600 MB) and read it back: five minutes
 	$(call install,.[dev$(comma)track])
 	$(BIN)/pytest -rs tests/bench/test_tracking.py tests/bench/test_tracking_stores.py
+
+cluster: $(READY) ## kill a Ray node and a submitit job under a sweep (installs both: 230 MB): five minutes
+	$(call install,.[dev$(comma)ray$(comma)slurm])
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m cluster -rs -v tests/bench/test_cluster.py
 
 constraints: $(READY) ## write down the versions of the environment
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \

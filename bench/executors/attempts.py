@@ -67,7 +67,7 @@ class Attempts(Generic[Key, Handle]):
                         self._at_work.update(zip(ready, handles, strict=True))
                         waiting = [key for key in waiting if key not in self._at_work]
                     time.sleep(self._machines.look_every)
-                    waiting += self._look()
+                    waiting = self._look() + waiting  # what is half done first
             except KeyboardInterrupt:
                 self._machines.stop(list(self._at_work.values()))
                 raise
