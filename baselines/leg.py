@@ -109,5 +109,6 @@ def _run(leg: Leg, loop: Loop, meter: Meter, progress: Progress) -> Progress:
                 if leads:
                     save_checkpoint(leg.out / CHECKPOINT, loop.method, loop.optimizer, progress)
             if stop and not (last and leg.last):
+                ranks.meet()  # the checkpoint is whole
                 raise KeyboardInterrupt
     return progress

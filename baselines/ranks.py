@@ -7,10 +7,10 @@ samples of a batch is exact by that alone, for shares are equal; one that is a r
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import Tensor
 
 
@@ -47,8 +47,22 @@ def total(*tensors: Tensor) -> tuple[Tensor, ...]:
     """
     if count() == 1:
         return tensors
-    summed: Tensor = differentiable.all_reduce(torch.stack(tensors))  # type: ignore[no-untyped-call]
+    summed: Tensor = _Summed.apply(torch.stack(tensors))
     return summed.unbind()
+
+
+class _Summed(torch.autograd.Function):
+    """What each rank computes from a sum depends on what every rank put into it: gradients are summed as well."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        summed = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return _Summed.forward(context, gradient)
 
 
 def mean(values: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Networks whose batch is shared by several ranks: statistics and dropout masks of all samples, averaged gradients."""
 
 import contextlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,7 @@ class _SharedNorm3d(_SharedNorm, nn.BatchNorm3d):
     pass
 
 
+_DDP = inspect.signature(DistributedDataParallel.__init__)
 _NORMS: dict[type[nn.Module], type[nn.Module]] = {nn.BatchNorm2d: _SharedNorm2d, nn.BatchNorm3d: _SharedNorm3d}
 
 
@@ -98,7 +100,9 @@ def averaging(method: Method, config: TrainConfig) -> nn.Module:
     # Looking for weights without a gradient keeps gradients together as they were put at first: sums of more than two
     # ranks then have the same bits in a training that was interrupted. Networks of others have such weights, too.
     looking = config.deterministic or config.net.arch != "unet"
-    return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=looking)
+    kept = "forward_sync_buffers" if "forward_sync_buffers" in _DDP.parameters else "broadcast_buffers"  # before 2.15
+    made: Callable[..., nn.Module] = DistributedDataParallel
+    return made(method, find_unused_parameters=looking, **{kept: False})
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command line and leave with the exit code of its outcome."""
-    state: dict[str, Any] = {}
+    state: dict[str, Any] = {"words": sys.argv[1:] if arguments is None else arguments}
     try:
         with _terminable():
             result = group.main(arguments, prog_name="bench", standalone_mode=False, obj=state)

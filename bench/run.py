@@ -40,6 +40,7 @@ def run(plan: Plan, place: Place) -> Record:
     done = plan.folder / "record.json"
     with locked(plan.folder) as held, followed(plan, place.plugin, place.track):
         if done.is_file():
+            _tell_ranks(0)
             return Record.load(done)
         _sweep(plan.folder)
         try:
@@ -56,6 +57,13 @@ def run(plan: Plan, place: Place) -> Record:
         return outcome
 
 
+def _tell_ranks(number: int) -> None:
+    """Other ranks, if there are any, learn whether there is something to train: see `bench.ranks.follow`."""
+    from baselines import ranks
+
+    ranks.told(number)
+
+
 def _sweep(folder: Path) -> None:
     """Take away what a process that was killed had not finished writing."""
     for leftover in list(folder.rglob(".*.tmp")):
@@ -70,6 +78,7 @@ def _carry_out(plan: Plan, place: Place) -> Record:
 
     recipe, folder = plan.recipe, plan.folder
     seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view", others=plan.others)
+    _tell_ranks(1)
     told = place.progress
     try:
         setting = train.Setting(recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n))

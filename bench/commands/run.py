@@ -1,6 +1,8 @@
 """Train, predict and score one method under one protocol, and record it."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
 @click.option("--fold", type=click.IntRange(min=0), default=None, help="Fold of a cross-validation split.")
 @learning
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@click.option(
+    "--ranks",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that share each batch, a GPU each.",
+)
 @TRACK
 @TRACK_PICTURES
 @click.option("--show-config", is_flag=True, help="Print the whole recipe and stop.")
@@ -41,21 +50,41 @@ if TYPE_CHECKING:
 @DRY_RUN
 @JSON
 @click.pass_context
-def command(context: click.Context, /, **_: object) -> None:
+def command(context: click.Context, /, **_: object) -> int | None:
     """Train, predict and score one method under one protocol, and record it.
 
     Done runs are not repeated; interrupted ones continue where they stopped.
     """
     asked = Asked(**context.params)
     asked.trackers()  # what is lacking is told before anything begins
-    for seed in asked.seeds():
-        plan = asked.plan(seed)
-        if asked.show_config:
-            print_json(plan.recipe)
-        elif asked.dry_run:
-            _tell_plan(plan, asked)
-        else:
-            _tell(_run(plan, asked), plan, asked)
+    if asked.show_config or asked.dry_run:
+        for plan in map(asked.plan, asked.seeds()):
+            if asked.show_config:
+                print_json(plan.recipe)
+            else:
+                _tell_plan(plan, asked)
+        return None
+    return _carry_out(asked, context.find_root().obj["words"])
+
+
+def _carry_out(asked: "Asked", words: Sequence[str]) -> int | None:
+    """Every run in turn: in this process, as one of several ranks, or by ranks that are started for it."""
+    from baselines import ranks
+    from baselines.device import pick
+    from baselines.ranks_join import joined, several
+    from bench.ranks import follow, start
+    from bench.run import Place
+
+    place = Place(pick(asked.device), asked.plugin, asked.packs)
+    if asked.ranks > 1 and not several(os.environ):
+        return start(words, asked.ranks, [asked.plan(seed) for seed in asked.seeds()], place)
+    with joined(place.device) as device:
+        for plan in map(asked.plan, asked.seeds()):
+            if ranks.leads():
+                _tell(_run(plan, asked, device), plan, asked)
+            else:
+                follow(plan, dataclasses.replace(place, device=device))
+    return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +100,7 @@ class Asked(Learning):
     unlabelled: str | None
     fold: int | None
     runs: Path
+    ranks: int = 1
     track: tuple[str, ...]
     track_pictures: "Which | None"
     show_config: bool
@@ -120,8 +150,7 @@ class Asked(Learning):
         return plan(recipe, dataset, self.runs, others)
 
 
-def _run(plan: "Plan", asked: Asked) -> "Record":
-    from baselines.device import pick
+def _run(plan: "Plan", asked: Asked, device: str) -> "Record":
     from bench.protocols import notices
     from bench.run import Place, run
     from converters.dataset import Dataset
@@ -129,7 +158,7 @@ def _run(plan: "Plan", asked: Asked) -> "Record":
     train = plan.recipe.train
     say(f"{_name(plan)}: preset {plan.recipe.preset}, {train.steps} steps, {train.precision}, in {plan.folder}")
     with Phases() as phases:
-        record = run(plan, Place(pick(asked.device), asked.plugin, asked.packs, phases.tell, asked.trackers()))
+        record = run(plan, Place(device, asked.plugin, asked.packs, phases.tell, asked.trackers()))
     view = plan.folder / "view"
     # A finished run needs its view no longer: it may have been removed to save space.
     for notice in notices(Dataset.load(view)) if view.is_dir() else ():
