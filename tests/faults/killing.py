@@ -94,12 +94,14 @@ def _sweep(asked: dict, runs: Path) -> list[object]:
 
 def _told(runs: Path, said: Path) -> tuple[bytes, list[object]]:
     """The score of every patient as a table, and what each record holds that no machine decides."""
+    from outcomes import core
+
     from leaderboards.record import Record
 
     out = runs.with_suffix(".csv")
     done(["table", runs, "--format", "challenger", "--out", out], said)
     records = [Record.load(path) for path in sorted(runs.rglob("record.json"))]
-    return out.read_bytes(), [record.core() for record in records]
+    return out.read_bytes(), [core(record) for record in records]
 
 
 def _segments(runs: Path) -> list[int]:
@@ -114,6 +116,8 @@ def signals(asked: dict) -> list[dict]:
 
 
 def _signalled(folder: Path, run: Sequence[str]) -> dict:
+    from outcomes import core
+
     from leaderboards.record import Record
 
     folder.mkdir()
@@ -133,7 +137,7 @@ def _signalled(folder: Path, run: Sequence[str]) -> dict:
     logs = [next((folder / name).rglob("model/log.jsonl")).read_bytes() for name in ("whole", "cut")]
     return {
         "codes": codes,
-        "same": whole.core() == cut.core(),
+        "same": core(whole) == core(cut),
         "log": logs[0] == logs[1],
         "segments": [whole.train.segments, cut.train.segments],
         "items": [whole.train.items, cut.train.items],
@@ -162,20 +166,21 @@ def _halting(runs: Path, there: Path, on: Path) -> Iterator[None]:
 def writes(asked: dict) -> dict:
     """A run killed in every step-th operation of the disk, each time from nothing, and then made again."""
     from fault_fs import faulty
+    from outcomes import core
 
     from leaderboards.record import Record
 
     folder, runs = Path(asked["folder"]), Path(asked["folder"]) / "cut"
     said, killed = folder / "said", 0
     done([*asked["run"], "--runs", folder / "whole"], said)
-    good = Record.load(next((folder / "whole").rglob("record.json"))).core()
+    good = core(Record.load(next((folder / "whole").rglob("record.json"))))
     for number in itertools.count(asked["first"], asked["step"]):
         around = functools.partial(faulty, runs, number, kills=True)
         code = ended(forked([*asked["run"], "--runs", runs], said, around), PATIENCE)
         assert code in (0, -signal.SIGKILL), (code, said.read_text())
         killed += code != 0
         done([*asked["run"], "--runs", runs], said)
-        assert Record.load(next(runs.rglob("record.json"))).core() == good, number
+        assert core(Record.load(next(runs.rglob("record.json")))) == good, number
         left = [path.name for path in runs.rglob("*") if path.name.endswith(".tmp") or path.name == "lock.json"]
         assert left == [], (number, left)
         shutil.rmtree(runs)

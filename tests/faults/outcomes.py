@@ -6,6 +6,12 @@ import sys
 from pathlib import Path
 
 from converters.check import check
+from leaderboards.record import Record
+
+
+def core(record: Record) -> dict[str, object]:
+    """What two runs of one recipe share, whatever somebody changes in the suite's files between them."""
+    return record.core() | {"digests": {key: value for key, value in record.digests.items() if key != "code"}}
 
 
 def left_of(folder: Path, case: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from acdc_tree import acdc_tree
 from contents import tree
 from fault_fs import every, faulty
+from outcomes import core
 from test_faults_checkpoint import OTHER, saved, state, trained
 from tiny import tiny_dataset
 
@@ -188,13 +189,13 @@ def planned(tmp_path: Path) -> Callable[[str], Plan]:
 def test_a_run_ends_as_if_the_disk_had_never_failed(planned, tmp_path: Path, step: int) -> None:
     """View, packs, checkpoints, log, model, predictions, record."""
     cut, place = planned("cut"), Place(cache=tmp_path / "cut" / "cache")
-    good = run(planned("whole"), Place()).core()
+    good = core(run(planned("whole"), Place()))
     for _, _, attempt in every(tmp_path / "cut", lambda: run(cut, place), step):
         shutil.rmtree(tmp_path / "cut", ignore_errors=True)
         disk = attempt()
         assert disk.failed
         _all_readable(cut.folder)
-        assert run(cut, place).core() == good
+        assert core(run(cut, place)) == good
         assert temporaries(tmp_path / "cut") == []
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from acdc_tree import acdc_tree
+from outcomes import core
 from tiny import tiny_dataset
 from worlds import contents
 
@@ -56,12 +57,6 @@ def ran(data: Path, runs: Path, cache: Path, code: str = "", **environment: str)
     assert done.returncode == 0, done.stderr
     (path,) = runs.rglob("record.json")
     return Record.load(path)
-
-
-def core(record: Record) -> dict[str, object]:
-    """What two runs of one recipe share, whatever somebody changes in the suite's files between them."""
-    found = record.core()
-    return found | {"digests": {key: value for key, value in record.digests.items() if key != "code"}}
 
 
 STRANGE = {
