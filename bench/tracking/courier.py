@@ -48,6 +48,7 @@ class Courier:
 
     def __init__(self, wanted: Wanted, about: About) -> None:
         self.dropped = 0  # lines
+        self.well = True  # the last thing that was tried has not failed
         self._wanted, self._about = wanted, about
         self._waiting: queue.Queue[tuple[Sequence[bytes], int]] = queue.Queue(ROOM)
         self._sent: set[int] = set()
@@ -55,7 +56,6 @@ class Courier:
         self._ending: Ending | None = None
         self._over = threading.Event()
         self._said = False
-        self._well = True
         self._thread = threading.Thread(target=self._work, name=f"track {wanted.name}", daemon=True)
         self._thread.start()
 
@@ -78,7 +78,7 @@ class Courier:
         if late:
             say(f"track {name}: it has not taken all in time and is left alone; the same command sends what it lacks")
         if self.dropped:
-            known = "sent at the end, from log.jsonl" if self._well and not late else "in log.jsonl alone"
+            known = "sent at the end, from log.jsonl" if self.well and not late else "in log.jsonl alone"
             say(f"track {name}: {self.dropped} lines of the log did not fit into its queue; {known}")
 
     def _work(self) -> None:
@@ -90,10 +90,10 @@ class Courier:
         try:
             part()
         except BaseException as error:  # of a library of others: SystemExit, too
-            self._well, self._tracker = False, None
+            self.well, self._tracker = False, None
             self._complain(error)
         else:
-            self._well = True
+            self.well = True
 
     def _complain(self, error: BaseException) -> None:
         if not self._said:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.plan import Plan
 
 PATIENCE = 30.0  # seconds that the end of a run waits for its trackers, all of them together
-HASTE = 5.0  # where it failed or was asked to stop
+HASTE = 5.0  # where the run failed or was asked to stop, and for a tracker that has failed before
 
 
 @contextlib.contextmanager
@@ -68,4 +68,5 @@ def _end(couriers: Sequence[Courier], plan: "Plan", wrong: State | None) -> None
         courier.end(Ending(state, record, partial(told.pictures, plan, record)))
     until = time.monotonic() + (HASTE if wrong else PATIENCE)
     for courier in couriers:
-        courier.wait(max(0.0, until - time.monotonic()))
+        left = max(0.0, until - time.monotonic())
+        courier.wait(left if courier.well else min(left, HASTE))
