@@ -17,9 +17,7 @@ LIMITS = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=16384", "-print_final_s
 
 def main() -> int:
     """Fuzz every target named, one after the other; all when none is."""
-    sys.path[:0] = [
-        str(folder) for folder in (ROOT, HERE, HERE.parent, HERE.parent / "converters", HERE.parent / "speed")
-    ]
+    sys.path[:0] = [str(folder) for folder in (ROOT, HERE, HERE.parent, HERE.parent / "converters")]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=300)
