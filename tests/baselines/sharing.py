@@ -1,4 +1,4 @@
-"""Two processes that share each batch: what `test_ranks.py` starts, and what it compares them with."""
+"""Two processes that share each batch: what `test_gates_ranks.py` starts, and what it compares them with."""
 
 import dataclasses
 import datetime

@@ -8,6 +8,7 @@ import pytest
 import sharing
 import torch
 import torch.multiprocessing
+from gates import make
 from safetensors.torch import load_file
 from sharing import STOPPED, TRAININGS
 
@@ -15,6 +16,7 @@ from baselines import loop, ranks
 from baselines import method as contract
 from baselines.config import TrainConfig
 from baselines.ranks_join import check
+from baselines.ranks_net import share
 from converters.errors import BenchError
 
 CLOSE = 1e-5
@@ -99,3 +101,32 @@ def test_one_process_leaves_everything_as_it_is():
     assert ranks.total(values)[0] is values
     assert ranks.rows(4, 2, 0) == (0, 1, 2, 3)
     assert ranks.some(True) and not ranks.some(False) and ranks.told(3) == 3
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", torch.nn.SyncBatchNorm), ("cpu", torch.nn.BatchNorm2d)])
+def test_shared_norms_keep_their_weights_and_predict_alike(device, expected, monkeypatch):
+    method = make("mean_teacher", norm="batch").eval()
+    image = torch.linspace(-1, 1, 512).view(2, 1, 16, 16)
+    before, logits = dict(method.state_dict()), method.logits(image)
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    share(method, torch.device(device))
+    norms = [layer for layer in method.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(isinstance(layer, expected) and type(layer) is not torch.nn.BatchNorm2d for layer in norms)
+    assert list(method.state_dict()) == list(before)
+    assert all(value is before[path] or torch.equal(value, before[path]) for path, value in method.state_dict().items())
+    torch.testing.assert_close(method.logits(image), logits, rtol=0, atol=0)
+    method.net.load_state_dict({path: value + 1 for path, value in method.net.state_dict().items()})
+    method.teacher.move(0, 0.5)
+    assert all(torch.equal(value, method.net.state_dict()[path]) for path, value in method.teacher.state_dict().items())
+
+
+def test_a_norm_that_nobody_can_share_is_refused(monkeypatch):
+    class Active(torch.nn.BatchNorm2d):
+        pass
+
+    method = make("supervised", norm="batch")
+    method.net.body.blocks[0][1] = Active(8)
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    with pytest.raises(BenchError, match="Active has statistics of one rank's samples alone") as caught:
+        share(method, torch.device("cpu"))
+    assert caught.value.where == "layer net.body.blocks.0.1"
