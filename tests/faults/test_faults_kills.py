@@ -67,6 +67,7 @@ def swept(data: Path, kills: int, longest: float, **what: object) -> dict:
     return done("kills", folder=data.parent, file=file, data=data, kills=kills, longest=longest, seed=7)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(69)
 def test_a_sweep_killed_at_random_times_ends_in_the_same_table_byte_for_byte(data: Path) -> None:
     told = swept(data, 2, 0.5, steps=9, methods=["mean_teacher"], seeds=[0])
@@ -81,6 +82,7 @@ def test_twenty_kills_of_a_sweep_end_in_the_same_table_byte_for_byte(data: Path)
     print(json.dumps(told))  # noqa: T201
 
 
+@pytest.mark.slow
 @pytest.mark.fault(69)
 def test_whoever_stops_a_run_and_however_it_ends_as_if_nobody_had(data: Path) -> None:
     """SIGINT and SIGTERM leave with 130 and a checkpoint, the second of two at once, SIGKILL as it does."""
