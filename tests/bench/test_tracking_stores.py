@@ -170,7 +170,7 @@ class Server:
         store = ["--backend-store-uri", f"sqlite:///{self.folder}/s.db", "--artifacts-destination", self.folder / "a"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *words, *map(str, store)],
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "said.txt").open("ab"),
             start_new_session=True,
