@@ -101,8 +101,8 @@ class Asked(Learning):
     fold: int | None
     runs: Path
     ranks: int = 1
-    track: tuple[str, ...]
-    track_pictures: "Which | None"
+    track: tuple[str, ...] = ()
+    track_pictures: "Which | None" = None
     show_config: bool
     data: Path
     dry_run: bool
