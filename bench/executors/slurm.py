@@ -44,7 +44,6 @@ class Slurm:
         except ModuleNotFoundError:
             raise EnvironmentFault("submitit is not installed", mend="pip install 'frugalseg[slurm]'") from None
         self._logs, self._asked = logs, time.monotonic()
-        logs.mkdir(parents=True, exist_ok=True)
         try:
             self._executor = submitit.AutoExecutor(folder=logs / "%j", cluster=str(settings.get("cluster", "slurm")))
         except (RuntimeError, ValueError) as error:
@@ -62,6 +61,7 @@ class Slurm:
 
     def submit(self, lines: Sequence[Sequence[str]]) -> "list[Job[tuple[int, str]]]":
         """One array, or several where they are too many."""
+        self._logs.mkdir(parents=True, exist_ok=True)
         here, jobs = str(Path.cwd()), []
         for some in _parts(lines):
             with self._executor.batch():
