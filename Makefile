@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults cluster kills tracking constraints clean
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults cluster kills tracking fuzz constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -71,6 +71,10 @@ tracking: $(READY) ## track runs in TensorBoard and MLflow (installs them: about
 cluster: $(READY) ## kill a Ray node and a submitit job under a sweep (installs both: 230 MB): five minutes
 	$(call install,.[dev$(comma)ray$(comma)slurm])
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m cluster -rs -v tests/bench/test_cluster.py
+
+fuzz: $(READY) ## make up files that nobody would send, SECONDS=300 for each of six readers (installs atheris)
+	$(call install,.[dev$(comma)fuzz])
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),300)
 
 constraints: $(READY) ## write down the versions of the environment
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \

@@ -1,6 +1,7 @@
 """The uniform format in memory: Case, Dataset, Split. `docs/format.md` is the rule, this is its type."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import msgspec
@@ -168,7 +169,11 @@ class Dataset:
         Raises:
             KeyError: there is none.
         """
-        return next((c for c in self.cases if c.id == case_id), None) or _no_case(case_id)
+        return self._by_id[case_id]
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, Case]:
+        return {case.id: case for case in reversed(self.cases)}  # of two with one id the first
 
     def only(self, subjects: tuple[str, ...]) -> "Dataset":
         """The same dataset with the cases of these subjects alone."""
@@ -233,7 +238,3 @@ def in_order(images: dict[str, ImageFile], channels: tuple[Channel, ...]) -> dic
     """The same images in the order of the dataset's channels; strangers last."""
     rank = {channel.name: number for number, channel in enumerate(channels)}
     return {name: images[name] for name in sorted(images, key=lambda name: (rank.get(name, len(rank)), name))}
-
-
-def _no_case(case_id: str) -> Case:
-    raise KeyError(case_id)
