@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,11 +122,13 @@ class Choice:
             return
         from bench.executors.ray import Ray
 
-        cluster = Ray(self.ray_address, settings.parse("--ray", self.ray), gpu=self._gpu)
-        try:
-            yield cluster
-        finally:
-            cluster.close()
+        # A thread of Ray prints which node has died; stdout is for what was asked for.
+        with contextlib.redirect_stdout(sys.stderr):
+            cluster = Ray(self.ray_address, settings.parse("--ray", self.ray), gpu=self._gpu)
+            try:
+                yield cluster
+            finally:
+                cluster.close()
 
 
 class _Told:
