@@ -1,17 +1,13 @@
 """The command `bench`: every file of `bench/commands/` is a verb, imported when it is used."""
 
-import contextlib
 import errno
 import functools
 import importlib
 import pkgutil
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +15,7 @@ import click
 from bench import commands
 from bench.catalogue import first_line
 from bench.output import harmless
+from bench.signals import ending_on
 from converters.errors import BenchError, EnvironmentFault, UsageError, closest
 
 DEFECT = 1  # a fault of ours, or a run in which something failed
@@ -89,7 +86,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command line and leave with the exit code of its outcome."""
     state: dict[str, Any] = {"words": sys.argv[1:] if arguments is None else arguments}
     try:
-        with _terminable():
+        with ending_on(signal.SIGTERM):
             result = group.main(arguments, prog_name="bench", standalone_mode=False, obj=state)
         code = result if isinstance(result, int) else 0
     except BaseException as error:
@@ -100,23 +97,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         message, code = outcome(error)
         click.echo(harmless(message), err=True)
     sys.exit(code)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: locks are given back and temporaries removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @functools.singledispatch

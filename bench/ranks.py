@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.executors.ends import SHOWN, End, stopping_on_terminate
+from bench.executors.ends import SHOWN, End
 from bench.output import say
+from bench.signals import ending_on
 from bench.views import view
 from converters.errors import EnvironmentFault
 
@@ -43,7 +44,7 @@ def start(words: Sequence[str], count: int, plans: Sequence["Plan"], place: "Pla
         check(find(plan.recipe.train.method, place.plugin), plan.recipe.train, count)
     if place.device != "cpu":
         one_each(place.device, count)
-    with tempfile.TemporaryDirectory() as folder, stopping_on_terminate():
+    with tempfile.TemporaryDirectory() as folder, ending_on(signal.SIGINT, signal.SIGTERM):
         crew = [_process(words, rank, count, Path(folder)) for rank in range(count)]
         try:
             codes = _codes(crew)

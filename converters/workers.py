@@ -77,8 +77,6 @@ def alone(function: Callable[[Item], Result], item: Item) -> Result:
 
 def _context(module: str) -> BaseContext:
     """Processes forked from a server that has imported `module`: not from here, where a progress bar holds locks."""
-    # Python starts it with `-c`, which would take a file `signal.py` of the current folder for the library's.
-    os.environ["PYTHONSAFEPATH"] = "1"
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -86,10 +84,28 @@ def _context(module: str) -> BaseContext:
     return context
 
 
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Python starts the server with `-c`, which would take a file `signal.py` of the current folder for the library's.
+
+    Whoever calls us keeps the environment it has.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 def _start(context: BaseContext, function: Callable[[Item], Result]) -> tuple[Connection, BaseProcess]:
     near, far = context.Pipe()
     process: BaseProcess = context.Process(target=_serve, args=(far, function), daemon=True)  # type: ignore[attr-defined]
-    process.start()
+    with _safe_path():
+        process.start()
     far.close()
     return near, process
 

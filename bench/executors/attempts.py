@@ -2,11 +2,13 @@
 
 import collections
 import itertools
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from bench.executors.ends import End, stopping_on_terminate
+from bench.executors.ends import End
+from bench.signals import ending_on
 
 Key = TypeVar("Key")
 Key_contra = TypeVar("Key_contra", contravariant=True)
@@ -57,7 +59,7 @@ class Attempts(Generic[Key, Handle]):
                 checkpoint.
         """
         waiting = list(lines)
-        with stopping_on_terminate():
+        with ending_on(signal.SIGINT, signal.SIGTERM):
             try:
                 while waiting or self._at_work:
                     room = len(waiting) if self._limit is None else self._limit - len(self._at_work)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.executors import settings
 from bench.output import say
+from bench.signals import ending_on
 from converters.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,8 +150,6 @@ class _Told:
 
 
 def _one_after_the_other(jobs: "Sequence[Job]") -> None:
-    from bench.executors.ends import stopping_on_terminate
-
-    with stopping_on_terminate():
+    with ending_on(signal.SIGINT, signal.SIGTERM):
         for number, job in enumerate(jobs, 1):
             job.here(f"{number} of {len(jobs)}")

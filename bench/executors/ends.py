@@ -1,10 +1,6 @@
 """How a `bench run` came to its end, and what is said of it; the signals that ask for one."""
 
-import contextlib
 import signal
-import threading
-from collections.abc import Iterator
-from types import FrameType
 from typing import NamedTuple
 
 SHOWN = 6  # last lines of what a process said
@@ -38,21 +34,3 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-@contextlib.contextmanager
-def stopping_on_terminate() -> Iterator[None]:
-    """SIGTERM means for the length of the block what Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Generic, NamedTuple, TypeVar
 
-from bench.executors.ends import SHOWN, End, stopping_on_terminate
+from bench.executors.ends import SHOWN, End
+from bench.signals import ending_on
 
 LOOK_EVERY = 0.2  # seconds between two looks at the processes
 
@@ -42,7 +43,7 @@ class Processes(Generic[Key]):
             KeyboardInterrupt: asked to stop: no further one was started, and those at work have saved a checkpoint.
         """
         waiting = list(lines.items())
-        with stopping_on_terminate():
+        with ending_on(signal.SIGINT, signal.SIGTERM):
             try:
                 while waiting or self._running:
                     while waiting and len(self._running) < self.jobs:

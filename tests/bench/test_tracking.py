@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 import pytest
+from swept import HEAD
 from tiny import tiny_dataset
 from tracked import STEPS, TRAIN, losses, tiny_plan
 
@@ -315,19 +316,7 @@ def test_pictures_of_people_go_nowhere_else_unasked(hearts, tmp_path, monkeypatc
     assert len(list(told.pictures(made, Record.load(made.folder / "record.json"), "all"))) == 1
 
 
-SWEEP = """
-[defaults]
-dataset = "tiny"
-preset = "demo"
-[defaults.train]
-steps = 3
-batch = 2
-patch = [16, 16]
-threads = 1
-net = { widths = [4, 8], dropout = [0.0, 0.0] }
-[[run]]
-seed = [0, 1]
-"""
+SWEEP = f"{HEAD}[[run]]\nseed = [0, 1]\n"
 
 
 def test_a_sweep_tracks_each_of_its_runs(bench, hearts, tmp_path, monkeypatch):

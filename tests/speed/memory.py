@@ -1,6 +1,5 @@
 """How much memory a piece of work takes, told by a process that does nothing else."""
 
-import os
 import re
 import statistics
 import subprocess
@@ -35,9 +34,7 @@ def peak_mib(script: str, *words: str | Path) -> float | None:
 
 
 def _printed(*command: str) -> float:
-    # A test before may have set this for its workers; the script has its neighbours to import.
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     words = [sys.executable, *command]
-    done = subprocess.run(words, check=False, cwd=ROOT, capture_output=True, text=True, env=env)
+    done = subprocess.run(words, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return float(done.stdout.splitlines()[-1])
