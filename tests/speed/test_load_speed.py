@@ -1,12 +1,14 @@
 """Thousands: a table and a site of many records, a dataset of many small cases. `make speed`.
 
 What a record or a case costs must not grow with how many there are: ten times as many, the same for each, in CPU time
-of this process and those it started. How long ten thousand take is written down, not promised: it hangs on the cores.
+of this process and those it started. How long they take by the clock is written down, not promised: it hangs on the
+cores.
 """
 
+import functools
 import resource
 import time
-from functools import partial
+from pathlib import Path
 
 import pytest
 from manyrecords import write_records
@@ -27,12 +29,36 @@ GROWTH = 1.5  # what one of many may cost, as a multiple of one of few
 RECORDS = {"few": (5, 4, 10, 5), "many": (25, 8, 10, 5)}  # datasets, protocols, methods, seeds
 SITE = (4, 4, 5, 5)
 SUBJECTS = {"few": 250, "many": 2500}  # of two cases each
-STEPS = ("load", "check", "view", "prepare", "pools", "sample")
+STEPS = ("load", "check", "view", "prepare", "draw")
+BATCHES = 500
 
 
 def cpu():
     """Seconds of this process and of those it started and that have ended."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+@pytest.fixture(scope="module")
+def spent():
+    """What one took, by what was done and of how many."""
+    return {}
+
+
+@pytest.fixture
+def run(benchmark, enter, spent):
+    """Does a piece of work once, writes down what one of `count` took, and holds many to what few took."""
+
+    def timed(what, size, does, count, unit, work):
+        enter(f"{what}, CPU time", f"of {count} {unit}", does, count, unit)
+        start = time.perf_counter()
+        made = benchmark.pedantic(work, rounds=1)
+        benchmark.extra_info["note"] = f"{time.perf_counter() - start:.3g} s by the clock"
+        spent[what, size] = benchmark.stats.stats.median / count
+        few = spent.get((what, "few"))
+        assert few is None or spent[what, size] < GROWTH * few + 1e-4
+        return made
+
+    return timed
 
 
 def tabled(folder):
@@ -45,71 +71,60 @@ def tabled(folder):
     return rows
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """Name -> how many records of 20 cases, 3 labels and 26 metrics, CPU seconds and wall seconds of their table."""
-    found = {}
-    for name, shape in RECORDS.items():
-        folder = tmp_path_factory.mktemp(name)
-        count = write_records(folder, shape)
-        before, start = cpu(), time.perf_counter()
-        assert len(tabled(folder)) * shape[-1] == count
-        found[name] = count, cpu() - before, time.perf_counter() - start
-    return found
+@pytest.mark.benchmark(timer=cpu)
+@pytest.mark.parametrize("size", RECORDS)
+def test_a_record_of_ten_thousand_costs_what_one_of_a_thousand_does(run, tmp_path, size):
+    count = write_records(tmp_path, RECORDS[size])
+    does = "20 cases, 3 labels and 26 metrics each: read, checked, ranked, rendered, by as many processes as pay"
+    rows = run("a table", size, does, count, "records", lambda: tabled(tmp_path))
+    assert len(rows) * RECORDS[size][-1] == count
 
 
-def test_ten_thousand_records_make_a_table(benchmark, enter, records):
-    count, taken, wall = records["many"]
-    assert count == 10_000
-    does = f"read, checked, ranked, rendered, by as many processes as pay: {wall:.0f} s by the clock"
-    enter("a table of 10 000 records, CPU time of each", "ours", does, 1, "records")
-    benchmark.pedantic(lambda: None, rounds=1)
-    benchmark.extra_info["note"] = f"{1e3 * taken / count:.1f} ms"
-    few, least, _ = records["few"]
-    assert taken / count < GROWTH * least / few
-
-
-def test_a_site_of_many_records(benchmark, enter, tmp_path):
+@pytest.mark.benchmark(timer=cpu)
+def test_a_site_of_many_records(run, tmp_path):
     runs = write_records(tmp_path / "runs", SITE)
-    enter("a site of 400 records", "ours", "a page for each, those above them, their figures", runs, "records")
-    before = cpu()
-    pages = benchmark.pedantic(lambda: build(collect.load([tmp_path / "runs"]), tmp_path / "site"), rounds=1)
-    benchmark.extra_info["note"] = f"{cpu() - before:.0f} s of CPU"
+    does = "a page for each, those above them, their figures"
+    pages = run(
+        "a site", "few", does, runs, "records", lambda: build(collect.load([tmp_path / "runs"]), tmp_path / "site")
+    )
     assert pages == runs + SITE[0] * SITE[1] + SITE[0] + 1
 
 
-def dataset_steps(root, subjects):
-    """Name of a step -> what it takes for a case, and for a batch to sample, in seconds of CPU."""
-    freeze_default(tiny_dataset(root / "tiny", subjects, shape=(16, 16, 3)))
-    taken = {}
+class Course:
+    """What is done with a dataset, step by step; each stands on the one before."""
 
-    def step(name, work, items=2 * subjects):
-        start = cpu()
-        made = work()
-        taken[name] = (cpu() - start) / items
-        return made
+    def __init__(self, root: Path, subjects: int) -> None:
+        self.root, self.config = root, TrainConfig(patch=(16, 16), batch=8)
+        freeze_default(tiny_dataset(root / "tiny", subjects, shape=(16, 16, 3)))
 
-    dataset = step("load", partial(Dataset.load, root / "tiny"))
-    step("check", partial(check, dataset.root))
-    seen = step("view", partial(view, dataset, dataset.split("default"), parse("semi10"), 0, root / "view"))
-    config = TrainConfig(patch=(16, 16), batch=8)
-    cases = step("prepare", partial(prepare, seen, config, root / "packs"))
-    sampler = step("pools", partial(Sampler, cases, config, {"labelled": 1, "unlabelled": 1}, 0))
-    step("sample", lambda: [sampler(number) for number in range(500)], items=500)
-    return taken
+    def load(self):
+        self.dataset = Dataset.load(self.root / "tiny")
+
+    def check(self):
+        assert check(self.dataset.root) == []
+
+    def view(self):
+        split = self.dataset.split("default")
+        self.seen = view(self.dataset, split, parse("semi10"), 0, self.root / "view")
+
+    def prepare(self):
+        self.cases = prepare(self.seen, self.config, self.root / "packs")
+
+    def draw(self):
+        sampler = Sampler(self.cases, self.config, {"labelled": 1, "unlabelled": 1}, 0)
+        for number in range(BATCHES):
+            sampler(number)
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    return {name: dataset_steps(tmp_path_factory.mktemp(name), number) for name, number in SUBJECTS.items()}
+def course(tmp_path_factory):
+    """One for each size, made when it is first asked for."""
+    return functools.cache(lambda size: Course(tmp_path_factory.mktemp(size), SUBJECTS[size]))
 
 
+@pytest.mark.benchmark(timer=cpu)
 @pytest.mark.parametrize("step", STEPS)
-def test_a_case_of_five_thousand_costs_what_one_of_five_hundred_does(benchmark, enter, cases, step):
-    enter(
-        f"{step}: a case of {2 * SUBJECTS['many']}", "ours", f"CPU time beside one of {2 * SUBJECTS['few']}", 1, "cases"
-    )
-    benchmark.pedantic(lambda: None, rounds=1)
-    many, few = cases["many"][step], cases["few"][step]
-    benchmark.extra_info["note"] = f"{1e3 * many:.2f} ms beside {1e3 * few:.2f} ms"
-    assert many < GROWTH * few + 1e-4
+@pytest.mark.parametrize("size", SUBJECTS)
+def test_a_case_of_five_thousand_costs_what_one_of_five_hundred_does(run, course, size, step):
+    does = f"16 x 16 x 3 voxels; {BATCHES} batches" if step == "draw" else "16 x 16 x 3 voxels"
+    run(f"a data set, {step}", size, does, 2 * SUBJECTS[size], "cases", getattr(course(size), step))
