@@ -7,13 +7,12 @@ import torch
 
 from baselines.config import TrainConfig
 from baselines.host import own_peak_mib
-from converters.errors import RunFault
+from converters.errors import RunFault, no_memory
 
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether torch found no memory, on a GPU or on the host; a compiled network wraps the error in one of its own."""
-    told = ("can't allocate memory", "CUDA out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
+    return isinstance(error, torch.OutOfMemoryError) or no_memory(error)
 
 
 def too_large(error: RuntimeError, config: TrainConfig, parts: int, device: torch.device) -> RunFault:

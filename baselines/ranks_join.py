@@ -15,6 +15,7 @@ from baselines.method import Method
 from baselines.sampler import shares
 from converters.errors import BenchError, EnvironmentFault, UsageError
 
+GONE = "another rank has gone"  # which is not why a run ended
 MEET = "BENCH_MEET"  # a file by which ranks on one machine find each other; without it, as torchrun says
 # Rank 0 alone draws labels anew, predicts and scores, and that may take hours. A rank that has died is noticed at once.
 _PATIENCE = datetime.timedelta(days=2)
@@ -83,7 +84,7 @@ def noticing() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise EnvironmentFault(
-            "another rank has gone", mend="see why it ended; the same command goes on from the last checkpoint"
+            GONE, mend="see why it ended; the same command goes on from the last checkpoint"
         ) from error
 
 

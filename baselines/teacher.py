@@ -44,7 +44,9 @@ class Teacher(Network):
 
         Yu et al., MICCAI 2019 (UA-MT). Shape: (B, *S) float32.
         """
-        mean = torch.stack([self.noisy(image, sd) for _ in range(passes)]).mean(0)
+        mean = self.noisy(image, sd) / passes  # added up: passes are many, and in 3D each is large
+        for _ in range(passes - 1):
+            mean += self.noisy(image, sd) / passes
         return (entropy(mean) < 0.75 + 0.25 * ramp_up(progress)).float()
 
     @torch.no_grad()

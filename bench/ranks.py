@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 GRACE = 10.0  # seconds that the others have to end by themselves once a rank has failed
 LOOK_EVERY = 0.1  # seconds between two looks at the processes
-_GONE = "another rank has gone"  # as `baselines.ranks_join` has it: what the others say is not why
 
 
 def start(words: Sequence[str], count: int, plans: Sequence["Plan"], place: "Place") -> int:
@@ -104,10 +103,12 @@ def _verdict(ends: Mapping[int, End]) -> int:
     if not failed:
         return 0
 
+    from baselines.ranks_join import GONE
+
     def innocence(rank: int) -> tuple[bool, bool, int]:
         code, said = failed[rank]
         silent = rank == 0 and code == EnvironmentFault.exit_code
-        return (code or 0) > 0, silent or _GONE in said, rank
+        return (code or 0) > 0, silent or GONE in said, rank
 
     rank = min(failed, key=innocence)
     code, told = failed[rank].code or 0, failed[rank].told

@@ -52,11 +52,15 @@ class EnvironmentFault(BenchError):
     exit_code = 4
 
 
+def no_memory(error: BaseException) -> bool:
+    """Whether there was no memory left, on a GPU or on the host; whoever wraps torch's error keeps its words."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
 def reason(error: Exception) -> str:
     """Why something failed, as a record keeps it: no paths of this machine."""
     if not isinstance(error, BenchError):
-        lacking = isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
-        what = "oom: there is no memory left" if lacking else type(error).__name__
+        what = "oom: there is no memory left" if no_memory(error) else type(error).__name__
         return "; ".join([f"{what}: {error}" if str(error) else what, *getattr(error, "__notes__", ())])
     place = error.where if error.where and not Path(error.where).is_absolute() else None
     return "; ".join([error.what, *([place] if place else ()), *getattr(error, "__notes__", ())])

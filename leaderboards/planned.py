@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from converters.files import Strict, natural_key, read_json
+from leaderboards.collect import RESULTS
 from leaderboards.columns import Block, Cell, Table
 from leaderboards.record import Record
 
@@ -38,6 +39,11 @@ def load(results: Path) -> list[Sweep]:
     folder = results.parent / FOLDER
     files = sorted(folder.glob("*.json"), key=natural_key) if folder.is_dir() else []
     return [read_json(file, Sweep) for file in files]
+
+
+def of(paths: Iterable[Path]) -> list[Sweep]:
+    """Those planned beside the committed records among these; anybody else's folder may be called so, too."""
+    return [sweep for path in paths if path.resolve().parts[-2:] == RESULTS for sweep in load(path)]
 
 
 def tables(sweeps: Iterable[Sweep], records: Iterable[Record], dataset: str) -> list[Table]:

@@ -45,7 +45,7 @@ def command(runs: tuple[Path, ...], out: Path, overlays: str, data: Path, as_jso
     problems: list[str] = []
     with progress("overlays", len(files)) as advance:
         pictures = overlay.pictures(files, overlay.Wanted(overlays, data), problems, advance)
-    extras = Extras(_logs(files, problems), pictures, [sweep for path in paths for sweep in planned.load(path)])
+    extras = Extras(_logs(files, problems), pictures, planned.of(paths))
     found = found._replace(problems=[_without(paths, problem) for problem in (*found.problems, *problems)])
     for problem in found.problems:
         say(problem)

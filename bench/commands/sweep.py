@@ -57,8 +57,8 @@ def command(context: click.Context, /, **_: object) -> int:
 
     asked = Asked(**context.params)
     asked.choice.check()
-    asked.check_trackers()
     jobs = asked.all()
+    jobs[0].run.trackers()  # what they lack is told before the first run
     if asked.plan is not None:
         say(f"wrote {_promise(jobs, asked.file, asked.plan)}")
         return 0
@@ -114,17 +114,6 @@ class Asked:
     def choice(self) -> Choice:
         """Where the runs are made."""
         return Choice(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Choice)})
-
-    def check_trackers(self) -> None:
-        """What they lack is told before the first run.
-
-        Raises:
-            UsageError, EnvironmentFault: as for a run.
-        """
-        if self.track:
-            from bench.tracking.choose import chosen
-
-            chosen(self.track, self.runs, self.track_pictures)
 
     def all(self) -> list[Job]:
         """Every run that is asked for, once."""
