@@ -7,10 +7,13 @@ parameters in 2D: the plain U-Net of those tables) or a transposed convolution (
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
+
+from baselines.lean import MaxPool2d, MaxPool3d, activated
 
 Stride = tuple[int, ...]
 WAYS = ("linear", "transposed", "nearest")  # a decoder can go up
@@ -48,6 +51,14 @@ class Block(nn.Sequential):
             _norm(ndim, after, norm),
             nn.LeakyReLU(inplace=True),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, C, *S) -> (B, C', *S)."""
+        conv, norm, activation, dropout, *rest = self
+        x = activated(norm(conv(x)), cast(nn.LeakyReLU, activation), dropout)
+        for layer in rest:
+            x = layer(x)
+        return x
 
 
 class InterpolatedUp(nn.Module):
@@ -130,7 +141,7 @@ class UNet(nn.Module):
         super().__init__()
         before, classes = channels
         ndim = len(strides[0])
-        pool = nn.MaxPool2d if ndim == 2 else nn.MaxPool3d
+        pool = MaxPool2d if ndim == 2 else MaxPool3d
         ins = (before, *widths[:-1])
         levels = zip(ins, widths, dropout, strict=True)
         self.blocks = nn.ModuleList([Block(ndim, (i, o), p, form.norm) for i, o, p in levels])

@@ -17,6 +17,7 @@ import pytest
 import torch
 from limits import HILAB, RESNET
 from memory import extra_mib
+from torch import nn
 from torch.utils.data import DataLoader
 
 from baselines.augment import augment
@@ -24,14 +25,17 @@ from baselines.cache import Prepared, foreground
 from baselines.config import NetConfig, NetSpec, TrainConfig
 from baselines.device import fast_bf16
 from baselines.feed import on_host
+from baselines.lean import MaxPool2d
 from baselines.loop import Loop
 from baselines.model import ModelSpec, make_method
 from baselines.optimizer import make_optimizer
 from baselines.sampler import Sampler
+from baselines.unet import Block
 from converters.dataset import IGNORE
 
 BATCH, EDGE, CLASSES, THREADS = 8, 256, 4, 2
 CPU = torch.device("cpu")
+TORCHS = {Block: nn.Sequential, MaxPool2d: nn.MaxPool2d}  # what ours keep less than
 NETS = {HILAB: NetConfig(arch="unet"), RESNET: NetConfig(arch="Unet", encoder="resnet34")}
 
 
@@ -65,9 +69,11 @@ def method_of(made: TrainConfig):
 
 
 def body_of(net: str) -> torch.nn.Module:
-    """The network alone, as anybody would build it: float32, torch's own layout."""
+    """The network alone, as anybody would build it: float32, torch's own layout and layers."""
     body = method_of(config(net)).net.body
     alone = copy.deepcopy(body).to(memory_format=torch.contiguous_format).train()
+    for layer in alone.modules():
+        layer.__class__ = TORCHS.get(type(layer), type(layer))
     alone.register_forward_hook(lambda module, given, scales: scales[0])  # logits, not a list of one scale
     return alone
 
