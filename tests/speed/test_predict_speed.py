@@ -66,7 +66,7 @@ def compared(benchmark, first, labels, allowed):
 def test_speed_of_predicting_slice_by_slice(benchmark, enter, folder, maps, contender):
     work, does = predictors.FILES[contender]
     enter(PREDICTION.format(SLABS), contender, does, SHAPE[2], "slices")
-    path = benchmark.pedantic(work, args=(folder,), rounds=2 if contender == "ours" else 1)
+    path = benchmark.pedantic(work, args=(folder,), rounds=3)
     benchmark.extra_info["peak_mib"] = peak_mib(predictors.__file__, contender, folder)
     labels = np.asarray(nibabel.load(path).dataobj)
     assert labels.shape == SHAPE
