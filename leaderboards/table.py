@@ -26,8 +26,8 @@ from leaderboards.summary import (
     ranked,
     short,
 )
+from leaderboards.variants import variants
 
-_WORDS = 50  # characters that set two recipes apart; tables cut names
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
@@ -169,10 +169,10 @@ def _method_groups(members: Sequence[Record], verified: Mapping[str, int], probl
         first = found[key].setdefault((record.seed, record.draw), record)
         if first is not record:
             problems.append(f"{told(record)}: the same run as record {first.id()[:12]}; counted once")
-    variants = _variants(recipes)
+    names = variants(recipes)
     section, method = Section.of(members[0]), members[0].method
     return [
-        Group(section, method, variants[key], tuple(found[key][repeat] for repeat in sorted(found[key])))
+        Group(section, method, names[key], tuple(found[key][repeat] for repeat in sorted(found[key])))
         for key in sorted(found)
     ]
 
@@ -188,21 +188,6 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     for key, part in value.items():
         found |= flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
     return found
-
-
-def _variants(recipes: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
-    """What sets each recipe apart, in words; its digest where that would take more than three settings."""
-    keys = sorted({key for recipe in recipes.values() for key in recipe})
-    differ = [key for key in keys if len({digest([recipe.get(key)]) for recipe in recipes.values()}) > 1]
-    if len(differ) > 3:
-        return {name: f"recipe {name[:8]}" for name in recipes}
-    words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
-    # A setting that is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
-    return (
-        words
-        if len({text[:_WORDS] for text in words.values()}) == len(words)
-        else {name: f"recipe {name[:8]}" for name in recipes}
-    )
 
 
 def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:

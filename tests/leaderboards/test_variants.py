@@ -1,0 +1,33 @@
+"""What a row says of its recipe."""
+
+from leaderboards.variants import variants
+
+QUICK = {"preset": "quick", "steps": 1000, "grid": "1.8", "foreground": 0.5, "threads": 1, "arch": "unet"}
+CPU = {"preset": "cpu", "steps": 1500, "grid": "resize", "foreground": 0.33, "threads": 0, "arch": "unet"}
+
+
+def test_a_preset_stands_for_all_that_it_decides():
+    assert variants({"a": QUICK, "b": CPU}) == {"a": "preset=quick", "b": "preset=cpu"}
+
+
+def test_what_a_preset_does_not_decide_is_named_beside_it():
+    found = variants({"a": QUICK, "b": CPU, "c": CPU | {"arch": "Unet"}})
+    assert found == {
+        "a": "arch=unet, preset=quick",
+        "b": "arch=unet, preset=cpu",
+        "c": "arch=Unet, preset=cpu",
+    }
+
+
+def test_few_settings_are_all_named_though_the_preset_decides_them():
+    few = {"preset": "quick", "steps": 1000}, {"preset": "cpu", "steps": 1500}
+    found = variants(dict(zip("ab", few, strict=True)))
+    assert found == {"a": "preset=quick, steps=1000", "b": "preset=cpu, steps=1500"}
+
+
+def test_many_settings_that_no_preset_decides_are_told_by_their_digest():
+    changed = {"steps": 2, "grid": "1.0", "foreground": 0.1, "threads": 4}
+    assert variants({"0123456789": CPU, "abcdefghij": CPU | changed}) == {
+        "0123456789": "recipe 01234567",
+        "abcdefghij": "recipe abcdefgh",
+    }
