@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods faults cluster kills tracking fuzz constraints clean
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods coverage faults docs blocks \
+  cluster kills tracking fuzz constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +43,9 @@ speed: $(READY) ## time us against the peers, side by side (installs them), and 
 speed-gpu: $(READY) ## time the training on a GPU: build/speed-gpu, nine minutes
 	PYTHON=$(abspath $(BIN))/python sweeps/speed-gpu.sh
 
+growth: $(READY) ## time and memory of every stage against cases, voxels, classes, batch: a quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python sweeps/growth.py
+
 table: $(READY) ## write every page that is made of the committed records, and the README's tables
 	$(BIN)/bench table --write leaderboards/
 
@@ -57,6 +61,16 @@ schemas: $(READY) ## write docs/schemas from the types
 
 methods: $(READY) ## write docs/methods.md from the classes
 	$(BIN)/python -c "from pathlib import Path; from bench.zoo import publish; publish(Path('docs/methods.md'))"
+
+coverage: $(READY) ## write docs/coverage.md from docs/coverage.toml and the committed records
+	$(BIN)/python -m docsite.coverage
+
+docs: $(READY) ## the documentation as a web site, in build/docs/site: strictly, links and all (installs mkdocs): three minutes
+	$(call install,.[dev$(comma)docs])
+	OMP_NUM_THREADS=1 $(BIN)/python -m docsite
+
+blocks: $(READY) ## run the blocks of the documentation's pages on made-up patients: ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m blocks -rs tests/docs tests/test_extend.py
 
 faults: $(READY) ## write docs/faults.md from the marks of the tests
 	$(BIN)/python tests/faults/fault_table.py

@@ -133,14 +133,17 @@ def parse(name: str, *, annotator: str | None = None) -> Protocol:
     if annotator is None or annotator == protocol.annotator:
         return protocol
     who, _, typed = annotator.partition(":")
-    choices = _CHOICES.get(protocol.family, (protocol.annotator,))
-    if who not in choices:
-        raise UsageError(
-            f"protocol '{protocol.name}' has no annotator '{who}'", mend=f"annotators: {', '.join(choices)}"
-        )
+    known = choices(protocol)
+    if who not in known:
+        raise UsageError(f"protocol '{protocol.name}' has no annotator '{who}'", mend=f"annotators: {', '.join(known)}")
     if who not in ("expert", protocol.annotator):
         protocol = msgspec.structs.replace(protocol, options=dict(OPTIONS[who]))
     return _set(msgspec.structs.replace(protocol, annotator=who), typed)
+
+
+def choices(protocol: Protocol) -> tuple[str, ...]:
+    """The annotators that may draw for it."""
+    return _CHOICES.get(protocol.family, (protocol.annotator,))
 
 
 def numbers(protocol: Protocol) -> str:

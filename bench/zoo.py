@@ -78,7 +78,7 @@ def page() -> str:
     head = ("method", "paper", "made for", "runs in", "parameters", "beside it", "stages", "ranks")
     lines = [head, tuple("---:" if name in ("parameters", "stages") else "---" for name in head)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [*lines, *(row.cells for row in found)])
-    return _HEAD + table + "\n\n" + "\n\n".join(_section(row) for row in found) + "\n"
+    return _HEAD + table + "\n\n" + "\n\n".join(section(row) for row in found) + "\n"
 
 
 def publish(path: Path) -> None:
@@ -123,10 +123,11 @@ def _parts(module: "Module | Tensor", name: str) -> "list[Module]":
     return list(getattr(module, name, ()))
 
 
-def _section(row: Row) -> str:
-    about = "\n\n".join(_escaped(paragraph) for paragraph in (inspect.getdoc(row.cls) or "").split("\n\n"))
+def section(row: Row) -> str:
+    """What the page says of one method, below its name as a heading of the second rank."""
+    about = "\n\n".join(escaped(paragraph) for paragraph in (inspect.getdoc(row.cls) or "").split("\n\n"))
     facts = "\n".join(f"- {fact}" for fact in _facts(row.cls))
-    return f"## {row.name}\n\n*{_escaped(row.about)}*\n\n{about}\n\n{facts}".rstrip()
+    return f"## {row.name}\n\n*{escaped(row.about)}*\n\n{about}\n\n{facts}".rstrip()
 
 
 def _facts(cls: "type[Method]") -> Iterator[str]:
@@ -158,7 +159,7 @@ def _given(options: Mapping[str, object]) -> str:
     )
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A paragraph of a docstring that Markdown shows as it stands; what is in backticks is shown as code."""
     shown = [part if number % 2 else _plain(part) for number, part in enumerate(re.split(r"(`[^`]*`)", text))]
     return re.sub(r"^(\d*)([-+#>.)])(?=\s)", r"\1\\\2", "".join(shown), flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""docs/extend.md, carried out: one dataset, method, metric and annotator more, in a copy of the suite."""
+"""docs/extend.md, carried out: one dataset, method, network, metric and annotator more, in a copy of the suite."""
 
 import json
 import os
@@ -47,6 +47,13 @@ def suite(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def contributing():
+    """The commands of CONTRIBUTING.md, block by block."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     """Ten people of the clinic: a bright ball in the dark."""
     folder = tmp_path_factory.mktemp("clinic")
@@ -77,23 +84,32 @@ def extended(suite):
 
 
 def test_the_page_holds_one_of_each():
-    assert sorted(place.partition("/")[0] for place in blocks()) == ["baselines", *["bench"] * 4, "converters"]
+    assert sorted(place.partition("/")[0] for place in blocks()) == [*["baselines"] * 2, *["bench"] * 4, "converters"]
 
 
 def test_new_names_are_listed_without_a_list_to_edit(extended):
     listed = {(entry["kind"], entry["name"]) for entry in map(json.loads, extended("ls", "--json").splitlines())}
-    assert {("source", "clinic"), ("dataset", "clinic"), ("method", "focal"), ("protocol", "points")} <= listed
+    new = {
+        ("source", "clinic"),
+        ("dataset", "clinic"),
+        ("method", "focal"),
+        ("network", "tiny"),
+        ("protocol", "points"),
+    }
+    assert new <= listed
 
 
-def test_a_new_dataset_method_metric_and_annotator_run_together(extended, raw, suite):
+def test_a_new_dataset_method_network_metric_and_annotator_run_together(extended, raw, suite):
     assert extended("convert", "clinic", raw, "data").startswith("clinic: 10 cases")
     assert extended("check", "data/clinic") == ""
-    extended("run", "--dataset", "clinic", "--protocol", "points", "--method", "focal", *QUICK)
+    network = ["--set", "train.net.arch=tiny", "--set", "train.net.options.width=4"]
+    extended("run", "--dataset", "clinic", "--protocol", "points", "--method", "focal", *QUICK, *network)
     row = json.loads(extended("table", "runs", "--json"))
     assert (row["method"], row["section"]["annotator"]) == ("focal", "simulated points")
     assert 0 <= row["macro"]["vs:v1"]["mean"] <= 1
     record = json.loads(next((suite / "runs").rglob("record.json")).read_text())
     assert record["recipe"]["train"]["window"] == [-150.0, 250.0]
+    assert record["parameters"] == (9 + 1) * 4 + (16 * 4 + 1) * 8 + 4 * 8 * 4 + 4 + (8 + 1) * 2
     # One voxel of each of two classes in every slice that holds them.
     assert record["budget"]["annotated_voxels"] < 2 * record["budget"]["annotated_slices"] + 1
 
@@ -117,3 +133,26 @@ def test_a_method_in_the_current_folder_is_not_picked_up(bench, tmp_path, monkey
     done = bench("train", view, "--method", "focal", *QUICK, "--out", "model")
     assert done.code == 2
     assert "no method 'focal'" in done.err
+
+
+@pytest.mark.blocks
+def test_contributing_is_followed_to_the_letter(suite, raw, contributing, tmp_path):
+    for name in ("tests", "docs"):
+        shutil.copytree(ROOT / name, suite / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", suite)
+    (tmp_path / "bench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench.cli "$@"\n')
+    (tmp_path / "bench").chmod(0o755)
+    path = os.pathsep.join((str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]))
+    quick = "train.steps=2 train.patch=[16,16] train.net.widths=[4,8] train.net.dropout=[0.0,0.0]"
+    own = {"PATH": path, "PYTHONPATH": str(suite), "OMP_NUM_THREADS": "1", "BENCH_RUN_SETTINGS": quick}
+    said = []
+    for block in contributing:
+        # What make does is told in one line of the Makefile; the copy has neither that nor an environment of its own.
+        lines = [line for line in block.splitlines() if not line.startswith("make ")]
+        text = "\n".join(lines).replace("path/to/clinic", str(raw))
+        line = ["bash", "-euo", "pipefail", "-c", text]
+        done = subprocess.run(line, cwd=suite, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        said.append(done.stdout)
+    everything = "".join(said)
+    assert "clinic" in everything and "focal" in everything and '"vs:v1"' in everything and " passed" in everything

@@ -47,4 +47,4 @@ def test_what_a_training_holds_is_counted():
     ],
 )
 def test_a_docstring_is_shown_as_it_stands(text, shown):
-    assert zoo._escaped(text) == shown
+    assert zoo.escaped(text) == shown
