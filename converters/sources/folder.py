@@ -69,9 +69,9 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     for found in pairs(raw, config).found:
         name = _named(found.stem, config.case, "case", raw)
         subject = _named(found.stem, config.subject, "subject", raw) if config.subject else name
-        frames = _frames(found, config)
-        _check_frames(found, frames or 1, config, raw)
-        for frame in range(frames) if frames else (None,):
+        count = frames(found, config)
+        _check_frames(found, count or 1, config, raw)
+        for frame in range(count) if count else (None,):
             one = found if frame is None else _of_frame(found, frame)
             native = name if frame is None else f"{name}-{frame + 1:04d}"
             masks = (path for files in one.masks.values() for path in files.values())
@@ -111,7 +111,7 @@ def _named(stem: str, pattern: str, key: str, raw: Path) -> str:
     return name
 
 
-def _frames(found: Found, config: FolderConfig) -> int:
+def frames(found: Found, config: FolderConfig) -> int:
     """How many pictures the first channel's file holds; 0 where it is one."""
     path = next(iter(found.images.values()))
     count = 1

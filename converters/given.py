@@ -1,0 +1,264 @@
+"""Images that no dataset holds: read as those of a dataset are, and what is predicted brought back to their grids."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.conform import check_grids
+from converters.dataset import Case, Dataset
+from converters.describe import arranged, describe
+from converters.description import FORMAT, Card, Channel, DatasetFile, LabelInfo, Source
+from converters.errors import BenchError
+from converters.files import Strict
+from converters.folder_config import RGB, ChannelPlace, FolderConfig
+from converters.folder_load import load
+from converters.folder_pairs import PICTURES, Found, suffix_of
+from converters.job import Job
+from converters.preparation import NOTHING, Preparation, applied, spacing_of
+from converters.source import Info, Loaded, Options, RawCase
+from converters.sources.folder import frames
+from converters.volume import Volume, axis_codes, turned, write_nifti
+
+_AXES = ("right-left", "front-back", "foot-head")
+_UNSAID = "-"  # what the description of a folder must say and nobody asks here
+
+
+class Inputs(Strict):
+    """inputs.json beside a model: the images it was trained on, as far as others must be read like them."""
+
+    dataset: str
+    ndim: Literal[2, 3]
+    channels: tuple[Channel, ...]
+    labels: dict[str, int | tuple[int, ...]]  # with background
+    label_info: dict[str, LabelInfo] = {}
+    licence: str = ""
+    citation: str = ""
+    preparation: dict[str, str | float] = {}  # of the voxels, asked for at conversion
+    spacing_known: bool = True  # of any image
+    slice_axis: int | None = None  # of all images; None: they differ
+
+
+def inputs_of(dataset: Dataset) -> Inputs:
+    """What a model must remember of the images it is trained on."""
+    card = dataset.file.bench
+    axes = {case.geometry.slice_axis for case in dataset.cases}
+    return Inputs(
+        dataset=dataset.name,
+        ndim=card.ndim,
+        channels=card.channels,
+        labels=dataset.file.labels,
+        label_info=card.label_info,
+        licence=dataset.file.licence,
+        citation=card.citation,
+        preparation=card.preparation,
+        spacing_known=any(case.geometry.spacing_known for case in dataset.cases),
+        slice_axis=axes.pop() if len(axes) == 1 else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """One examination: for each channel a file or the folder of a DICOM series; a picture in colours for all three."""
+
+    name: str  # of what is predicted for it
+    files: Mapping[str, Path]
+    frame: int | None = None  # of a file of many pictures, from 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a person says of the files beside their names."""
+
+    spacing: tuple[float, ...] = ()  # mm along columns, rows (and pages), of files that say none
+    series: str | None = None
+    allow_gaps: bool = False
+    in_mm: bool = False  # the model's grid is in mm, so that an image without millimetres has no place on it
+
+    @property
+    def options(self) -> Options:
+        """Those that say which files of a DICOM series to take."""
+        return Options(series=self.series, allow_gaps=self.allow_gaps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """A given image in the uniform format, and the grid it came on."""
+
+    given: Given
+    case: Case
+    shape: tuple[int, int, int]
+    affine: npt.NDArray[np.float64]  # of the file, axes in its order
+    warnings: tuple[str, ...]
+
+
+def each_frame(images: Sequence[Given], inputs: Inputs) -> list[Given]:
+    """The images, of a file of many pictures one for each, where the model's images are pictures."""
+    config = described(inputs, Reading())
+    found = []
+    for given in images:
+        there = all(path.exists() for path in given.files.values())
+        count = frames(Found(given.name, given.files, {}), config) if there else 0
+        numbered = [Given(f"{given.name}-{frame + 1:04d}", given.files, frame) for frame in range(count)]
+        found += numbered or [given]
+    return found
+
+
+def dataset_of(
+    images: Sequence[Given], inputs: Inputs, reading: Reading, root: Path
+) -> tuple[Dataset, list[Taken], dict[str, BenchError]]:
+    """The images as a dataset without labels in the empty folder `root`, and why others could not be read, by name.
+
+    Voxels, types, orientation, geometry and preparation are made by the code that converts datasets.
+    """
+    info = info_of(inputs)
+    taken: list[Taken] = []
+    failures: dict[str, BenchError] = {}
+    for number, given in enumerate(images, 1):
+        try:
+            taken.append(_take(f"given-{number:04d}", given, (info, inputs, reading), root))
+        except BenchError as error:
+            failures[given.name] = error
+    card = Card(
+        format=FORMAT,
+        ndim=info.ndim,
+        version=info.version,
+        citation=info.citation,
+        source=info.source,
+        channels=info.channels,
+        label_info=dict(info.label_info),
+        content_sha256="",
+    )
+    file = DatasetFile(
+        name=info.name,
+        licence=info.licence,
+        channel_names={str(number): channel.name for number, channel in enumerate(info.channels)},
+        labels=dict(info.labels),
+        numTraining=0,
+        bench=card,
+    )
+    return Dataset(root, file, tuple(one.case for one in taken)), taken, failures
+
+
+def as_given(predicted: Volume, taken: Taken) -> Volume:
+    """What was predicted for a case, on the grid of the file it came from; nearest voxel where that was resampled."""
+    found = turned(predicted, axis_codes(taken.affine))
+    own = Volume(found.array, taken.affine)
+    if found.shape == taken.shape and found.same_grid(own):
+        return own
+    from converters.resample import NEAREST, Grid, onto
+
+    return onto(found, Grid(taken.shape, taken.affine), NEAREST)
+
+
+def _take(case_id: str, given: Given, like: tuple[Info, Inputs, Reading], root: Path) -> Taken:
+    info, inputs, reading = like
+    loaded = load_given(given, inputs, reading)
+    check_grids(info, loaded)
+    if reading.in_mm and inputs.spacing_known and not loaded.spacing_known:
+        where = next(iter(given.files.values()))
+        raise BenchError(
+            f"{where.name} says nothing of millimetres, and the model's grid is in mm",
+            where=where,
+            mend="give --spacing COLUMNS,ROWS in mm",
+        )
+    own = next(iter(loaded.images.values()))
+    raw = RawCase(case_id, case_id, (), partial(_same, loaded))
+    if inputs.preparation:
+        ((info, (raw,)),) = applied([(info, [raw])], _asked(inputs))
+        loaded = raw.load()
+    job = Job(root, root, info, raw)
+    volumes = arranged(job, loaded)
+    case = describe(job, loaded, volumes, ())
+    for file, volume in volumes.items():
+        write_nifti(root / file, volume)
+    return Taken(given, case, own.shape, own.affine, (*loaded.warnings, *_remarks(case, inputs)))
+
+
+def load_given(given: Given, inputs: Inputs, reading: Reading) -> Loaded:
+    """The voxels of an image, as its files give them.
+
+    Raises:
+        BenchError: a file is absent or damaged, says too little, or holds the other kind of image.
+    """
+    missing = [str(path) for path in given.files.values() if not path.exists()]
+    if missing:
+        raise BenchError(f"there is no {missing[0]}")
+    folders = [path for path in given.files.values() if path.is_dir()]
+    if folders and inputs.ndim == 2:
+        raise BenchError("a folder, and pictures are wanted", where=folders[0], mend="name the files in it")
+    found = Found(given.name, given.files, {})
+    return load(found, given.frame, described(inputs, reading), reading.options)
+
+
+def described(inputs: Inputs, reading: Reading) -> FolderConfig:
+    """The images of a training as `converters.sources.folder` describes a folder of them."""
+    rgb = tuple(channel.name for channel in inputs.channels) == RGB
+    places = {
+        channel.name: ChannelPlace(images=_UNSAID, modality=channel.modality, sequence=channel.sequence)
+        for channel in inputs.channels
+    }
+    return FolderConfig(
+        name=_UNSAID,
+        licence=_UNSAID,
+        citation=_UNSAID,
+        modality=inputs.channels[0].modality,
+        ndim=inputs.ndim,
+        images=_UNSAID if rgb else (),
+        channels={} if rgb else places,
+        rgb=rgb,
+        pages="slices" if inputs.ndim == 3 else "frames",
+        spacing_mm=reading.spacing,
+    )
+
+
+def _same(loaded: Loaded) -> Loaded:
+    return loaded
+
+
+def info_of(inputs: Inputs) -> Info:
+    """The images of a training as a source describes a dataset."""
+    return Info(
+        name=inputs.dataset,
+        version="",
+        licence=inputs.licence,
+        citation=inputs.citation,
+        source=Source(collection=""),
+        channels=inputs.channels,
+        labels=inputs.labels,
+        label_info=inputs.label_info,
+        ndim=inputs.ndim,
+    )
+
+
+def _asked(inputs: Inputs) -> Preparation:
+    """The preparation of the training's images, to be made of others."""
+    told = inputs.preparation
+    steps = set(str(told.get("steps", "")).split(", "))
+    if strange := sorted(steps - {"n4", "spacing"}):
+        raise BenchError(
+            f"the images of the training were prepared ({', '.join(strange)}), which takes more than one image",
+            mend="convert the images with the same preparation, and predict with --dataset",
+        )
+    how = told.get("interpolation", NOTHING.interpolation)
+    return Preparation(
+        spacing=spacing_of(str(told["spacing_mm"]).replace("x", ",")) if "spacing" in steps else None,
+        interpolation="linear" if how == "linear" else "bspline",
+        n4="n4" in steps,
+    )
+
+
+def _remarks(case: Case, inputs: Inputs) -> list[str]:
+    axis = case.geometry.slice_axis
+    if inputs.slice_axis in (None, axis):
+        return []
+    return [f"its slices run {_AXES[axis]}, those of the training {_AXES[inputs.slice_axis]}"]
+
+
+def is_picture(given: Given) -> bool:
+    """Whether the file is a picture, which has columns and rows and no place in space."""
+    return all(suffix_of(path) in PICTURES for path in given.files.values())
