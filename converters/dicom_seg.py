@@ -1,0 +1,206 @@
+"""Label maps as DICOM Segmentation objects of the series they were drawn on; needs the extra [dicomseg].
+
+BINARY segments, one for each structure, so that structures may overlap. A structure with a SNOMED CT concept in the
+dataset's description is coded by it, others by their name in a scheme of this suite (CID 7150 gives the category).
+"""
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.description import LabelInfo
+from converters.dicom import Series
+from converters.dicom_tags import quiet
+from converters.errors import BenchError, EnvironmentFault
+from converters.files import replacing
+from converters.volume import Volume
+
+SCHEME = "99FRUGALSEG"  # of structures without a concept
+_SCT = "SCT"
+_ANATOMY = ("123037004", _SCT, "Anatomical Structure")
+_LETTERS = 64  # of a segment's label and of the meaning of a code
+
+Masks = npt.NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What is in a label map, and what drew it.
+
+    Attributes:
+        structures: name -> its code, or the codes of an overlapping region; no background.
+        info: SNOMED CT concepts, by name.
+        algorithm: what drew it, such as the method; stands in every segment.
+        version: of that, such as a digest of the weights.
+    """
+
+    structures: Mapping[str, int | tuple[int, ...]]
+    info: Mapping[str, LabelInfo]
+    algorithm: str
+    version: str
+
+
+@quiet()
+def write_segmentation(path: Path, labels: Volume, series: Series, drawn: Drawn) -> None:
+    """Write a label map as the segmentation of its series, and read it back before it takes its place.
+
+    It carries the patient and the study of the series, as DICOM has it: an identity, where the series has one.
+
+    Args:
+        path: of the file.
+        labels: on the grid of the series, in its order (columns, rows, slices).
+        series: as `read_series` gives it.
+        drawn: what the codes mean.
+
+    Raises:
+        BenchError: the label map lies elsewhere, the series lacks what a segmentation must repeat, or what was written
+            reads back otherwise.
+        EnvironmentFault: highdicom is not installed.
+    """
+    highdicom = _library()
+    if not labels.same_grid(series.volume):
+        raise BenchError("the label map is not on the grid of the series", where=series.files[0].parent)
+    sources, masks = _sources(series), _masks(labels, series, drawn)
+    try:
+        with _silent():
+            made = _segmentation(highdicom, sources, masks, drawn)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BenchError(
+            f"no segmentation of this series can be made: {error}",
+            where=series.files[0].parent,
+            mend="take the series as the scanner wrote it, or --to nifti",
+        ) from error
+    with replacing(path) as temporary:
+        made.save_as(temporary)
+        found = _read(highdicom, temporary, series, list(drawn.structures))
+        if not np.array_equal(found, masks):
+            raise BenchError("the segmentation reads back otherwise than it was written", where=path, mend="--to nifti")
+
+
+@quiet()
+def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
+    """The structures of a segmentation as masks (0 and 1) on the grid of its series, by name.
+
+    Raises:
+        BenchError: it is no segmentation, or of another series.
+        EnvironmentFault: highdicom is not installed.
+    """
+    highdicom = _library()
+    try:
+        with _silent():
+            made = highdicom.seg.segread(path)
+        names = [made.get_segment_description(number).SegmentLabel for number in made.segment_numbers]
+        found = _read(highdicom, path, series, names)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BenchError(f"{path.name}: no segmentation of this series ({error})", where=path) from error
+    frames = _order(series)
+    masks = found.transpose(3, 2, 1, 0)  # (structure, columns, rows, frames)
+    return {
+        name: Volume(np.ascontiguousarray(mask[..., frames]), series.volume.affine)
+        for name, mask in zip(names, masks, strict=True)
+    }
+
+
+def _library() -> Any:
+    try:
+        import highdicom
+    except ModuleNotFoundError:
+        raise EnvironmentFault(
+            "DICOM segmentations need the package highdicom", mend="pip install 'frugalseg[dicomseg]'"
+        ) from None
+    return highdicom
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _sources(series: Series) -> list[Any]:
+    """The headers that a segmentation repeats: of each slice, or of the one file that holds all."""
+    from pydicom import dcmread
+
+    return [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
+
+
+def _order(series: Series) -> list[int]:
+    """For each slice the frame that stands for it: its place among the files, or in the one file."""
+    one_file = len(set(series.files)) < len(series.files)
+    return list(series.frames) if one_file else list(range(len(series.files)))
+
+
+def _masks(labels: Volume, series: Series, drawn: Drawn) -> Masks:
+    """Shape: (frames, rows, columns, structures), 0 and 1; frames without a slice of the volume are empty."""
+    columns, rows, _ = labels.shape
+    order = _order(series)
+    masks = np.zeros((max(order) + 1, rows, columns, len(drawn.structures)), np.uint8)
+    for number, codes in enumerate(drawn.structures.values()):
+        inside = np.isin(labels.array, codes if isinstance(codes, tuple) else (codes,))
+        masks[order, :, :, number] = inside.transpose(2, 1, 0)
+    return masks
+
+
+def _segmentation(highdicom: Any, sources: list[Any], masks: Masks, drawn: Drawn) -> Any:
+    from pydicom.sr.codedict import codes
+
+    uid = highdicom.UID
+    return highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=masks,
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            highdicom.seg.SegmentDescription(
+                segment_number=number,
+                segment_label=name[:_LETTERS],
+                segmented_property_category=highdicom.sr.CodedConcept(*_ANATOMY),
+                segmented_property_type=highdicom.sr.CodedConcept(*concept(name, drawn.info)),
+                algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+                algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+                    name=drawn.algorithm[:_LETTERS],
+                    family=codes.DCM.ArtificialIntelligence,
+                    version=drawn.version[:_LETTERS],
+                ),
+            )
+            for number, name in enumerate(drawn.structures, 1)
+        ],
+        series_instance_uid=uid(),
+        series_number=100,
+        sop_instance_uid=uid(),
+        instance_number=1,
+        manufacturer="frugalseg",
+        manufacturer_model_name=drawn.algorithm[:_LETTERS],
+        software_versions=drawn.version[:_LETTERS],
+        device_serial_number="0",
+    )
+
+
+def concept(name: str, info: Mapping[str, LabelInfo]) -> tuple[str, str, str]:
+    """Code, scheme and meaning of a structure."""
+    known = info.get(name)
+    return (known.snomed, _SCT, name[:_LETTERS]) if known and known.snomed else (name[:16], SCHEME, name[:_LETTERS])
+
+
+def _read(highdicom: Any, path: Path, series: Series, names: list[str]) -> Masks:
+    """The masks of a file, as `_masks` makes them."""
+    with _silent():
+        made = highdicom.seg.segread(path)
+        uids = [source.SOPInstanceUID for source in _sources(series)]
+        how = {
+            "segment_numbers": range(1, len(names) + 1),
+            "assert_missing_frames_are_empty": True,
+            "ignore_spatial_locations": True,
+        }
+        if len(uids) == 1:
+            frames = range(1, max(_order(series)) + 2)
+            found = made.get_pixels_by_source_frame(uids[0], frames, **how)
+        else:
+            found = made.get_pixels_by_source_instance(uids, **how)
+    return np.asarray(found, np.uint8)

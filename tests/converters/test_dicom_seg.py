@@ -1,0 +1,112 @@
+"""DICOM segmentations: what is written reads back equal, frame for frame, with the codes of the structures."""
+
+import numpy as np
+import pytest
+from dicom_series import SLICES, UID, put, write_series
+
+from converters.description import LabelInfo
+from converters.dicom import read_series
+from converters.dicom_seg import SCHEME, Drawn, concept, read_segmentation, write_segmentation
+from converters.errors import BenchError
+from converters.volume import Volume
+
+INFO = {"liver": LabelInfo(snomed="10200004"), "lump": LabelInfo()}
+DRAWN = Drawn({"liver": 1, "lump": 2, "all of it": (1, 2)}, INFO, "frugalseg supervised", "0123456789ab")
+
+
+def complete(_, dataset):
+    put(FrameOfReferenceUID=UID + "5", PatientSex="", PatientBirthDate="", StudyDate="", StudyTime="")(dataset)
+    put(AccessionNumber="", StudyID="", ReferringPhysicianName="")(dataset)
+
+
+@pytest.fixture
+def highdicom():
+    return pytest.importorskip("highdicom", reason="needs the extra [dicomseg]")
+
+
+@pytest.fixture
+def series(tmp_path):
+    return read_series(write_series(tmp_path / "series", complete))
+
+
+def painted(series):
+    """Two structures that touch, with empty slices at both ends and one in the middle."""
+    label = np.zeros(series.volume.shape, np.uint8)
+    label[5:20, 4:18, 1:5] = 1
+    label[9:12, 6:9, 2] = 2
+    label[:, :, 3] = 0
+    return Volume(label, series.volume.affine)
+
+
+def test_a_segmentation_reads_back_equal(highdicom, series, tmp_path):
+    label = painted(series)
+    write_segmentation(tmp_path / "seg.dcm", label, series, DRAWN)
+    found = read_segmentation(tmp_path / "seg.dcm", series)
+    assert list(found) == ["liver", "lump", "all of it"]
+    for mask, inside in zip(found.values(), (label.array == 1, label.array == 2, label.array > 0), strict=True):
+        assert mask.same_grid(series.volume) and np.array_equal(mask.array, inside)
+
+
+def test_it_says_what_each_structure_is_who_drew_it_and_on_which_images(highdicom, series, tmp_path):
+    from pydicom import dcmread
+
+    write_segmentation(tmp_path / "seg.dcm", painted(series), series, DRAWN)
+    made, source = dcmread(tmp_path / "seg.dcm"), dcmread(series.files[0])
+    assert made.Modality == "SEG" and made.SegmentationType == "BINARY"
+    assert made.StudyInstanceUID == source.StudyInstanceUID and made.PatientID == source.PatientID
+    assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    liver, lump, _ = made.SegmentSequence
+    code = liver.SegmentedPropertyTypeCodeSequence[0]
+    assert (code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning) == ("10200004", "SCT", "liver")
+    assert lump.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator == SCHEME
+    assert liver.SegmentAlgorithmType == "AUTOMATIC" and liver.SegmentAlgorithmName == "frugalseg supervised"
+    named = {one.ReferencedSOPInstanceUID for one in made.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert named == {dcmread(path).SOPInstanceUID for path in series.files}
+
+
+def test_other_readers_place_the_frames_where_the_slices_are(highdicom, series, tmp_path):
+    label = painted(series)
+    write_segmentation(tmp_path / "seg.dcm", label, series, DRAWN)
+    made = highdicom.seg.segread(tmp_path / "seg.dcm")
+    for frame, groups in enumerate(made.PerFrameFunctionalGroupsSequence):
+        number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        lps = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+        index = np.linalg.inv(series.volume.affine) @ [-lps[0], -lps[1], lps[2], 1]
+        codes = DRAWN.structures[list(DRAWN.structures)[number - 1]]
+        expected = np.isin(label.array[:, :, round(index[2])], codes).T
+        pixels = made.pixel_array[frame] if made.pixel_array.ndim == 3 else made.pixel_array
+        assert np.array_equal(pixels, expected) and np.allclose(index[:2], 0, atol=1e-6)
+
+
+def test_an_empty_label_map_is_a_segmentation_too(highdicom, series, tmp_path):
+    empty = Volume(np.zeros(series.volume.shape, np.uint8), series.volume.affine)
+    write_segmentation(tmp_path / "seg.dcm", empty, series, DRAWN)
+    assert not any(mask.array.any() for mask in read_segmentation(tmp_path / "seg.dcm", series).values())
+
+
+def test_a_label_map_that_lies_elsewhere_is_refused(highdicom, series, tmp_path):
+    moved = series.volume.affine + np.array([[0, 0, 0, 9.0]] + [[0.0] * 4] * 3)
+    with pytest.raises(BenchError, match="not on the grid of the series"):
+        write_segmentation(tmp_path / "seg.dcm", Volume(painted(series).array, moved), series, DRAWN)
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_another_file_is_no_segmentation(highdicom, series):
+    with pytest.raises(BenchError, match="no segmentation of this series"):
+        read_segmentation(series.files[0], series)
+
+
+def test_what_does_not_read_back_is_not_kept(highdicom, series, tmp_path, monkeypatch):
+    from converters import dicom_seg
+
+    before = dicom_seg._read
+    monkeypatch.setattr(dicom_seg, "_read", lambda *words: 1 - before(*words))
+    with pytest.raises(BenchError, match="reads back otherwise"):
+        write_segmentation(tmp_path / "seg.dcm", painted(series), series, DRAWN)
+    assert list(tmp_path.glob("*.dcm")) == [] and len(series.files) == SLICES
+
+
+def test_a_structure_without_a_concept_has_a_code_of_this_suite():
+    assert concept("liver", INFO) == ("10200004", "SCT", "liver")
+    assert concept("lump", INFO) == ("lump", SCHEME, "lump")
+    assert concept("a name of more than sixteen letters", {})[0] == "a name of more t"
