@@ -46,6 +46,7 @@ def augment(loaded: Loaded, config: AugmentConfig, generator: torch.Generator) -
         trusted=loaded.trusted,
         annotated=loaded.annotated,
         elsewhere=share.elsewhere if share is not None else (),
+        value=loaded.value,
     )
 
 

@@ -19,7 +19,7 @@ class Samples:
     """A batch as the prefetch thread makes it: numpy, before augmentation.
 
     Shape: image (B, C, *S) float16, as it is cached; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,)
-    int64; trusted (B,) bool.
+    int64; trusted (B,) bool; value (B,), the value of its case that a task asks for, NaN where it shows none.
     """
 
     image: npt.NDArray[np.float16]
@@ -28,6 +28,7 @@ class Samples:
     slice: npt.NDArray[np.int64]  # first slice of the sample in the case
     trusted: npt.NDArray[np.bool_]  # the view does not call this label noisy
     step: int
+    value: npt.NDArray[np.float32] = dataclasses.field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Loaded:
     """Samples as tensors on one device, before augmentation.
 
     Shape: image (B, C, *S) float16; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,) int64; trusted
-    (B,) bool. On the host: annotated (B,), samples in which somebody annotated at least one voxel.
+    (B,) bool; value (B,), see `Samples`. On the host: annotated (B,), samples in which somebody annotated at least one
+    voxel, or whose value is shown.
     """
 
     image: Tensor
@@ -55,6 +57,7 @@ class Loaded:
     annotated: tuple[bool, ...]
     step: int
     share: Share | None = None  # None: these are all samples of the batch
+    value: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +66,9 @@ class Batch:
 
     Shape: image (B, C, *S) float32; target (B, *S) int64, 255 where nobody annotated; case, slice (B,);
     grid (B, n, n + 1): the affine part of the sampling transform in torch's normalised coordinates; trusted (B,) bool:
-    annotated, and the view does not call the label noisy. On the host, so that a method may ask without waiting for a
-    GPU: annotated (B,), samples in which somebody annotated at least one voxel; elsewhere: the same of the samples that
-    other ranks have.
+    annotated, and the view does not call the label noisy; value (B,), see `Samples`. On the host, so that a method may
+    ask without waiting for a GPU: annotated (B,), as in `Loaded`; elsewhere: the same of the samples that other ranks
+    have.
     """
 
     image: Tensor
@@ -76,6 +79,7 @@ class Batch:
     trusted: Tensor
     annotated: tuple[bool, ...]
     elsewhere: tuple[bool, ...] = ()
+    value: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0))
 
     @property
     def full(self) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,8 @@ class Prepared:
 
     Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated; foreground (n,) uint32, where
     in the flat target somebody annotated a structure, ascending; extent (D,) uint8, an `Extent` per slice, looked up
-    where it is not given; structures: where each structure that is annotated lies, if samples are drawn by class.
+    where it is not given; structures: where each structure that is annotated lies, if samples are drawn by class;
+    value: the number that a task asks for, NaN where the view shows none or the task asks for none.
     """
 
     id: str
@@ -46,11 +48,14 @@ class Prepared:
     trusted: bool = False  # annotated, and the view does not call the label noisy
     extent: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint8))
     structures: tuple[npt.NDArray[np.uint32], ...] = ()
+    value: float = math.nan
 
     def __post_init__(self) -> None:
         """Look up what of the target is annotated, unless that is known."""
         if not len(self.extent):
             object.__setattr__(self, "extent", extent(self.target))
+        if not math.isnan(self.value):  # it is that of every slice
+            object.__setattr__(self, "extent", np.full(len(self.target), Extent.ALL, np.uint8))
 
     @property
     def annotated(self) -> bool:
@@ -78,13 +83,16 @@ def read_image(dataset: Dataset, case: Case) -> npt.NDArray[np.generic]:
     return np.stack(channels)
 
 
-def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> list[Prepared]:
+def prepare(
+    view: Dataset, config: TrainConfig, root: Path | None = None, values: Mapping[str, float] | None = None
+) -> list[Prepared]:
     """Every case of a view, ready to sample. Reads the view's folder and the images it names, nothing else.
 
     Args:
         view: the cases, with the labels that may be seen.
         config: decides the network's grid and the window of intensities.
         root: folder of packs, in which images are shared by all views of the same cases; None: in memory.
+        values: of the cases, by id, where the task asks for one; see `Prepared.value`.
     """
 
     def part(name: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
@@ -105,6 +113,7 @@ def prepare(view: Dataset, config: TrainConfig, root: Path | None = None) -> lis
             trusted=case.label is not None and case.label.kind not in ("noisy", "pseudo"),
             extent=extents[case.id],
             structures=tuple(by_class[f"{case.id}/{code}"] for code in codes if len(by_class[f"{case.id}/{code}"])),
+            value=(values or {}).get(case.id, math.nan),
         )
         for case in view.cases
     ]
@@ -131,7 +140,9 @@ def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
         cases.append([case.id, case.geometry, seen])
     # Of the patch only what the grid depends on: another patch on the same spacing is the same pack.
     patch = config.patch if config.grid == "resize" else len(config.patch)
-    preprocessing = [patch, config.grid, config.window if part == "images" else None]
+    preprocessing: list[object] = [patch, config.grid, config.window if part == "images" else None]
+    # What came later is left out at its default: the packs of before are still those of today.
+    preprocessing += [config.intensity] if part == "images" and config.intensity != "window" else []
     return {
         "dataset": view.name,
         "part": part,
@@ -144,7 +155,8 @@ def _made_of(view: Dataset, config: TrainConfig, part: str) -> dict[str, str]:
 
 def _images(view: Dataset, config: TrainConfig) -> Arrays:
     for case in view.cases:
-        image = resample(normalise(read_image(view, case), config.window), network_size(case.geometry, config))
+        image = normalise(read_image(view, case), config.window, config.intensity)
+        image = resample(image, network_size(case.geometry, config))
         yield case.id, image.numpy().astype(np.float16)
 
 

@@ -23,7 +23,8 @@ def plain(settings: Settings) -> dict[str, object]:
     found: dict[str, object] = {}
     for field in msgspec.structs.fields(settings):
         value = getattr(settings, field.name)
-        if field.name not in settings.later or value != field.default:
+        usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if field.name not in settings.later or value != usual:
             found[field.name] = plain(value) if isinstance(value, Settings) else _json(value)
     return found
 
@@ -35,19 +36,25 @@ def _json(value: object) -> object:
 class NetConfig(Settings):
     """An encoder-decoder."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"norm"})
+    later: ClassVar[frozenset[str]] = frozenset({"norm", "latent", "options"})
 
-    arch: str = "unet"  # "unet": our own, 2D and 3D; else any architecture of segmentation-models-pytorch
+    # "unet": our own, 2D and 3D; a file of baselines/networks; else any architecture of segmentation-models-pytorch.
+    arch: str = "unet"
+    # Keyword arguments of a network of baselines/networks; docs/networks.md tells names and defaults.
+    options: dict[str, float | int | str | bool | tuple[float | int, ...]] = {}
     encoder: str = "resnet34"  # smp only; "tu-<name>" takes any timm encoder
     encoder_weights: str | None = None  # "imagenet" needs the network once
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)  # unet only: channels per level
     dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)  # unet only: per encoder level
     upsampling: Literal["linear", "transposed"] = "linear"  # unet only: how the decoder goes up
     norm: Literal["batch", "group"] = "batch"  # unet only; "group": 8 groups, each sample for itself
+    latent: int = 64  # task autoencoder only: numbers that a patch is told in
 
 
 class NetSpec(Settings):
     """All that is needed to build a network again: what is stored beside its weights."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"head"})
 
     config: NetConfig
     in_channels: int
@@ -56,6 +63,9 @@ class NetSpec(Settings):
     spacing: tuple[float, ...]  # mm per network axis, or its typical value where images are resized
     precision: str
     channels_last: bool
+    # "voxel": `classes` numbers for each voxel; "pooled": for each patch, of its deepest features; "residual": for each
+    # voxel, added to the image; "code": for each voxel, out of `config.latent` numbers for the patch.
+    head: Literal["voxel", "pooled", "residual", "code"] = "voxel"
 
 
 class AugmentConfig(Settings):
@@ -75,7 +85,9 @@ class AugmentConfig(Settings):
 class TrainConfig(Settings):
     """Everything that decides a training run, given a view and a seed."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"foreground_by", "accumulate", "compile", "snapshots"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"foreground_by", "accumulate", "compile", "snapshots", "intensity", "class_weights"}
+    )
 
     method: str = "supervised"
     # Keyword arguments of the method.
@@ -85,12 +97,17 @@ class TrainConfig(Settings):
     steps: int = 1500
     batch: int = 12
     patch: tuple[int, ...] = (128, 128)  # 2 numbers: slices; 3: volumes, slice axis first
-    grid: Literal["resize"] | tuple[float, ...] = "resize"  # resize to the patch, or a spacing in mm with crop and pad
+    # Resize to the patch, or a spacing in mm with crop and pad, or every case's own voxels with crop and pad.
+    grid: Literal["resize", "native"] | tuple[float, ...] = "resize"
     window: tuple[float, float] | None = (
         None  # intensities are clipped to this; None: to the 0.5th and 99.5th percentile
     )
+    # "window": clipped, then zero mean and unit SD; "zscore": the same without clipping; "range": clipped, then 0 to 1.
+    intensity: Literal["window", "zscore", "range"] = "window"
     foreground: float = 0.33  # share of crops centred on an annotated foreground voxel, where a sample is a crop
     foreground_by: Literal["voxel", "class"] = "voxel"  # such a voxel: any, or one of a class drawn first, each alike
+    # "median_frequency": the cross-entropy of a class weighs median frequency / its frequency (`balance.py`).
+    class_weights: Literal["none", "median_frequency"] = "none"
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01
     momentum: float = 0.9  # sgd only
@@ -114,10 +131,9 @@ class TrainConfig(Settings):
         wrong = [f"train.{key} = {value} must be positive" for key, value in positive.items() if value <= 0]
         if len(self.patch) not in (2, 3) or min(self.patch) < 8:
             wrong.append(f"train.patch = {list(self.patch)} must be 2 or 3 edges of at least 8 voxels")
-        if self.grid != "resize" and (len(self.grid) != len(self.patch) or min(self.grid) <= 0):
-            wrong.append(
-                f"train.grid = {list(self.grid)} must be 'resize' or one spacing in mm per edge of train.patch"
-            )
+        if isinstance(self.grid, tuple) and (len(self.grid) != len(self.patch) or min(self.grid) <= 0):
+            told = "'resize', 'native' or one spacing in mm per edge of train.patch"
+            wrong.append(f"train.grid = {list(self.grid)} must be {told}")
         if len(self.net.widths) != len(self.net.dropout):
             wrong.append("train.net.widths and train.net.dropout must have one entry per level each")
         if self.accumulate != "auto" and (self.accumulate < 1 or self.batch % self.accumulate):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,9 +91,15 @@ def on_host(samples: Samples, *, pinned: bool = False) -> Loaded:
         case=tensor("case"),
         slice=tensor("slice"),
         trusted=tensor("trusted"),
-        annotated=tuple((samples.target != IGNORE).any(tuple(range(1, samples.target.ndim))).tolist()),
+        annotated=tuple(_annotated(samples)),
         step=samples.step,
+        value=tensor("value"),
     )
+
+
+def _annotated(samples: Samples) -> Iterable[bool]:
+    found = (samples.target != IGNORE).any(tuple(range(1, samples.target.ndim)))
+    return map(bool, found | ~np.isnan(samples.value) if len(samples.value) else found)
 
 
 def moved(loaded: Loaded, device: torch.device) -> Loaded:
@@ -104,4 +111,5 @@ def moved(loaded: Loaded, device: torch.device) -> Loaded:
         case=loaded.case.to(device, non_blocking=True),
         slice=loaded.slice.to(device, non_blocking=True),
         trusted=loaded.trusted.to(device, non_blocking=True),
+        value=loaded.value.to(device, non_blocking=True),
     )

@@ -5,6 +5,7 @@ Voxel centres map as (i + 0.5) * scale - 0.5, so the field of view is kept; shri
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from baselines.config import TrainConfig
 from converters.dataset import Geometry
+
+Intensity = Literal["window", "zscore", "range"]
 
 
 def network_axes(geometry: Geometry) -> tuple[int, int, int]:
@@ -36,14 +39,14 @@ def network_size(geometry: Geometry, config: TrainConfig) -> tuple[int, int, int
     for axis, wanted in zip(range(3 - len(config.patch), 3), range(len(config.patch)), strict=True):
         if config.grid == "resize":
             shape[axis] = config.patch[wanted]
-        else:
+        elif config.grid != "native":
             shape[axis] = max(1, round(shape[axis] * spacing[axis] / float(config.grid[wanted])))
     return shape[0], shape[1], shape[2]
 
 
 def typical_spacing(geometries: Sequence[Geometry], config: TrainConfig) -> tuple[float, ...]:
-    """Spacing in mm along the patch's axes: as configured, or the median where images are resized."""
-    if config.grid != "resize":
+    """Spacing in mm along the patch's axes: as configured, or the median where it differs from case to case."""
+    if isinstance(config.grid, tuple):
         return tuple(float(step) for step in config.grid)
     rows = []
     for geometry in geometries:
@@ -84,15 +87,25 @@ def _resize_2d(images: Tensor, size: tuple[int, int], nearest: bool) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
-def normalise(image: npt.NDArray[np.generic], window: tuple[float, float] | None) -> Tensor:
-    """Clip to the window (or the 0.5th and 99.5th percentile), then zero mean and unit SD, per channel and case.
+def normalise(
+    image: npt.NDArray[np.generic], window: tuple[float, float] | None, intensity: Intensity = "window"
+) -> Tensor:
+    """Intensities as a network reads them, per channel and case.
+
+    "window": clipped to the window (or the 0.5th and 99.5th percentile), then zero mean and unit SD. "zscore": the same
+    of the whole volume, nothing clipped. "range": clipped likewise, then 0 to 1 between the two ends.
 
     Shape: (C, D, H, W) of any number type -> the same in float32.
     """
     values = image.astype(np.float32)
-    low_high = [window or np.percentile(channel, (0.5, 99.5)) for channel in values]
-    low, high = (np.array(side, np.float32).reshape(-1, 1, 1, 1) for side in zip(*low_high, strict=True))
-    np.clip(values, low, high, out=values)  # in place: an image may be a large part of the memory
+    if intensity != "zscore":
+        low_high = [window or np.percentile(channel, (0.5, 99.5)) for channel in values]
+        low, high = (np.array(side, np.float32).reshape(-1, 1, 1, 1) for side in zip(*low_high, strict=True))
+        np.clip(values, low, high, out=values)  # in place: an image may be a large part of the memory
+    if intensity == "range":
+        values -= low
+        values /= np.maximum(high - low, 1e-6)
+        return torch.from_numpy(values)
     mean = values.mean((1, 2, 3), keepdims=True)
     spread = values.std((1, 2, 3), keepdims=True)
     values -= mean

@@ -6,6 +6,7 @@ whichever ranks share it; `entropy`, `divergence` and what else is told of each 
 Cross-entropy is written out because torch's NLL loss on label maps has no deterministic CUDA gradient.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -15,13 +16,32 @@ from torch import Tensor
 from baselines import ranks
 from baselines.batch import classes_one_hot
 
+SMOOTH = 1e-5  # of soft Dice
 
-def supervision(logits: Tensor, target: Tensor, ce: float = 0.5, dice: float = 0.5) -> dict[str, Tensor]:
+
+@dataclasses.dataclass(frozen=True)
+class Balance:
+    """How classes are weighed against each other: `smooth` of soft Dice, weights of cross-entropy, shape (K,)."""
+
+    smooth: float = SMOOTH
+    classes: Tensor | None = None  # none, or empty: all alike
+
+
+ALIKE = Balance()
+
+
+def supervision(
+    logits: Tensor, target: Tensor, ce: float = 0.5, dice: float = 0.5, balance: Balance = ALIKE
+) -> dict[str, Tensor]:
     """Terms `ce` and `dice`, weighted: the L_sup = 0.5 (CE + Dice) of the label-frugal literature (SSL4MIS)."""
     one_hot, annotated = classes_one_hot(target, logits.shape[1])  # once for both: a large batch feels it
+    counted, voxels = one_hot, annotated
+    if balance.classes is not None and len(balance.classes):
+        counted = one_hot * balance.classes.view(-1, *[1] * (one_hot.ndim - 2))
+        voxels = counted.sum(1, keepdim=True)
     return {
-        "ce": ce * _cross_entropy(logits, one_hot, annotated),
-        "dice": dice * _soft_dice(logits, one_hot, annotated),
+        "ce": ce * _cross_entropy(logits, counted, voxels),
+        "dice": dice * _soft_dice(logits, one_hot, annotated, smooth=balance.smooth),
     }
 
 
@@ -63,14 +83,16 @@ def soft_dice(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> T
     return _soft_dice(logits, *classes_one_hot(target, logits.shape[1]), weight)
 
 
-def _soft_dice(logits: Tensor, one_hot: Tensor, annotated: Tensor, weight: Tensor | None = None) -> Tensor:
+def _soft_dice(
+    logits: Tensor, one_hot: Tensor, annotated: Tensor, weight: Tensor | None = None, smooth: float = SMOOTH
+) -> Tensor:
     p = logits.softmax(1) * annotated
     weighted = (p, one_hot) if weight is None else (p * weight.unsqueeze(1), one_hot * weight.unsqueeze(1))
     axes = (0, *range(2, p.ndim))
     overlap = (weighted[0] * one_hot).sum(axes)
     size = (weighted[0] * p).sum(axes) + (weighted[1] * one_hot).sum(axes)
     overlap, size = ranks.total(overlap, size)
-    return (1 - (2 * overlap + 1e-5) / (size + 1e-5)).mean()
+    return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
 
 
 def generalised_cross_entropy(logits: Tensor, target: Tensor, q: float) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from baselines import methods
 from baselines.batch import Batch
+from baselines.goal import Goal
 from baselines.nets import Make
 from baselines.stages import Drawn, Seen, Stage
 from converters import shelf
@@ -40,11 +41,17 @@ class Method(nn.Module):
     limit: ClassVar[Mapping[str, float]] = {}
     # Why its losses are not those of one process when several share a batch, or "".
     one_rank: ClassVar[str] = ""
+    # What it can learn besides label maps: kinds of `task.Task`; "class weights": weights of the classes.
+    takes: ClassVar[tuple[str, ...]] = ()
+    # What it learns in their place; None: label maps.
+    goal: Goal | None = None
 
     def __init__(self, make: Make) -> None:
         super().__init__()
         self.net = make()
         self.stage = self.stages[0]
+        self.class_weights: Tensor
+        self.weigh(())
         # Unannotated images in a forward pass of their own, where a method has both: nothing of them is in the norm
         # of the annotated ones. The public codes have one pass, and so has a training.
         self.apart = False
@@ -82,6 +89,10 @@ class Method(nn.Module):
             return forward(images), target, forward(others)
         out = forward(torch.cat((images, others)))
         return out[: len(images)], target, out[len(images) :]
+
+    def weigh(self, classes: Sequence[float]) -> None:
+        """What each class weighs; nothing: all alike."""
+        self.register_buffer("class_weights", torch.tensor(classes), persistent=False)
 
     def enter(self, stage: Stage) -> None:
         """A stage begins, with the weights of the one before: copy a teacher, say."""

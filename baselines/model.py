@@ -1,6 +1,7 @@
 """A trained model on disk: weights as safetensors, everything else as JSON beside them."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import torch
@@ -9,8 +10,13 @@ from safetensors.torch import load_file, save
 
 from baselines.config import NetSpec, Settings, TrainConfig, plain
 from baselines.device import compiles
+from baselines.goal import Goal
 from baselines.method import Method, build, find
 from baselines.nets import maker, networks
+from baselines.pictures import Picture
+from baselines.task import LABELS
+from baselines.task import find as find_task
+from baselines.values import Known, Value
 from converters.errors import BenchError
 from converters.files import read_json, write_bytes, write_json
 
@@ -18,16 +24,37 @@ from converters.files import read_json, write_bytes, write_json
 class ModelSpec(Settings):
     """model.json: how to build the method again and what its output means."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"task", "known", "class_weights"})
+
     config: TrainConfig
     net: NetSpec
     channels: tuple[str, ...]
     labels: dict[str, int | tuple[int, ...]]
     seed: int
+    task: str = LABELS
+    known: Known = Known()  # of the values of the training cases, where these are the task
+    class_weights: tuple[float, ...] = ()  # by code, where the recipe asks for them
+
+    @property
+    def goal(self) -> Goal | None:
+        """What is learnt in the place of label maps; None: label maps."""
+        return goal_of(self.task, self.known, self.config)
+
+
+def goal_of(task: str, known: Known, config: TrainConfig) -> Goal | None:
+    """The goal of that task; None: label maps."""
+    if task == LABELS:
+        return None
+    found = find_task(task)
+    return Picture(task, found, len(config.patch)) if found.kind == "image" else Value(task, found, known)
 
 
 def make_method(spec: ModelSpec, plugin: Path | None = None) -> Method:
     """The method of a spec with fresh weights."""
-    return build(find(spec.config.method, plugin), maker(spec.net), spec.config.options)
+    method = build(find(spec.config.method, plugin), maker(spec.net), spec.config.options)
+    method.goal = spec.goal
+    method.weigh(spec.class_weights)
+    return method
 
 
 def save_model(method: Method, spec: ModelSpec, folder: Path) -> None:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
-from baselines.bodies import ONE, Body, Parts, make_body, named, refusing
+from baselines import heads
+from baselines.bodies import ONE, Body, Parts, named, refusing
 from baselines.config import NetConfig, NetSpec
 from baselines.unet import Change
 from converters.errors import BenchError
@@ -138,7 +139,7 @@ def make_net(spec: NetSpec, parts: Parts = ONE) -> Network:
         EnvironmentFault: pre-trained weights cannot be had.
         BenchError: this encoder-decoder cannot segment such patches; says why.
     """
-    body, multiple = make_body(spec, parts)
+    body, multiple = heads.make(spec, parts)
     net = Network(body, multiple, spec.precision, spec.channels_last)
     _probe(net, spec, parts)
     return net
@@ -158,13 +159,15 @@ def _probe(net: Network, spec: NetSpec, parts: Parts) -> None:
     finally:
         net.train()
     for scale in out:
-        if scale.shape != (2, spec.classes, *spec.patch):
+        if scale.shape != heads.expected(spec, 2):
             raise BenchError(f"{named(spec)} returns {list(scale.shape)} for {list(image.shape)}")
 
 
 def _logits(out: Sequence[Tensor] | Tensor, size: tuple[int, ...], padded: tuple[int, ...]) -> list[Tensor]:
     """Each scale in float32, brought to full size by the nearest voxel, without what was padded."""
     scales = [out] if isinstance(out, Tensor) else out
+    if scales[0].ndim == 2:  # one answer for each patch
+        return [scale.float() for scale in scales]
     full = [scale if scale.shape[2:] == padded else F.interpolate(scale, size=padded) for scale in scales]
     crop: tuple[slice, ...] = (slice(None), slice(None), *(slice(0, s) for s in size))
     return [scale.float()[crop] for scale in full]

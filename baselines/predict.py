@@ -1,4 +1,4 @@
-"""Model + images -> label maps on the original grid: read, preprocessed and written beside the computation."""
+"""Model + images -> label maps on the original grid, or another task's answers: work goes on beside the computation."""
 
 import dataclasses
 import math
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.ahead import at, prefetch
+from baselines.answers import answered, pictured, write_answer, write_pictures
 from baselines.cache import read_image
 from baselines.config import PredictConfig
 from baselines.device import settings
@@ -21,6 +22,7 @@ from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
 from baselines.model import ModelSpec, compile_networks, load_model
 from baselines.nets import networks
+from baselines.values import Value
 from baselines.windows import DEFAULT, Patch, Windows, labels_at, pass_of
 from converters.dataset import Case, Dataset
 from converters.errors import BenchError
@@ -39,7 +41,7 @@ class Setting:
 
 
 def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, setting: Setting) -> Cost:
-    """Write `out/<case>.nii.gz` for every case. Reads images alone, never a label.
+    """Write `out/<case>.nii.gz`, or `out/<case>.json`, for every case. Reads images alone, never a label.
 
     Raises:
         BenchError: the dataset lacks a channel the model was trained on, or a file is damaged.
@@ -54,9 +56,9 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
         images = prefetch(partial(case_image, spec, dataset, meter), cases, ahead=1)
         written = beside.submit(lambda: None)
         for number, (case, image) in enumerate(zip(cases, images, strict=True), 1):
-            labels = predict_case(windows, image.to(device), case, meter)
+            write = made(windows, image.to(device), case, meter)
             written.result()
-            written = beside.submit(write_case, out, case, labels, meter)
+            written = beside.submit(write, out, case)
             meter.tick(1, math.prod(case.geometry.shape))
             if setting.progress is not None:
                 setting.progress(number, len(cases))
@@ -100,7 +102,18 @@ def case_image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> T
     with meter.stage("read"):
         voxels = read_image(dataset, case)
     with meter.stage("preprocess"):
-        return resample(normalise(voxels, spec.config.window), network_size(case.geometry, spec.config))
+        image = normalise(voxels, spec.config.window, spec.config.intensity)
+        return resample(image, network_size(case.geometry, spec.config))
+
+
+def made(windows: Windows, image: Tensor, case: Case, meter: Meter) -> Callable[[Path, Case], None]:
+    """What is predicted of one case, as the function that writes it into a folder. Shape of image: (C, D, H, W)."""
+    goal = windows.method.goal
+    if goal is None:
+        return partial(write_case, labels=predict_case(windows, image, case, meter), meter=meter)
+    if isinstance(goal, Value):
+        return partial(write_answer, answer=answered(windows, goal, image, meter), meter=meter)
+    return partial(write_pictures, pictures=pictured(windows, goal.given(image), case, meter), meter=meter)
 
 
 def predict_case(windows: Windows, image: Tensor, case: Case, meter: Meter) -> npt.NDArray[np.uint8]:

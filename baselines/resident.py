@@ -37,6 +37,7 @@ class Resident:
         self.patch = tuple(patch)
         self.device = device
         self.trusted = [case.trusted for case in cases]
+        self.values = [case.value for case in cases]
         shapes = [_shape(case, patch) for case in cases]
         self.images = _room(
             [(len(case.image), *s) for case, s in zip(cases, shapes, strict=True)], torch.float16, device
@@ -76,6 +77,7 @@ class Resident:
             trusted=sources[2].bool(),
             annotated=annotated,
             step=draw.step,
+            value=sent(torch.tensor([self.values[case] for case in draw.case], dtype=torch.float32), self.device),
         )
 
 

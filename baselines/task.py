@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from baselines import tasks
+from baselines.config import TrainConfig
 from converters import shelf
 
 LABELS = "labels"  # the task of every recipe that names none: a label map
@@ -32,3 +33,18 @@ def find(name: str) -> Task:
     found = shelf.module(tasks, "task", name).TASK
     assert isinstance(found, Task)
     return found
+
+
+def refused(name: str, config: TrainConfig) -> str | None:
+    """Why the task cannot be learnt with these settings, or None.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    if name == LABELS:
+        return None
+    if find(name).factor > 1 and config.grid != "native":
+        return f"task '{name}' is scored on every case's own voxels: set train.grid to native"
+    if config.class_weights != "none":
+        return f"task '{name}' has no labels for train.class_weights to weigh"
+    return None

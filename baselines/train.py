@@ -10,9 +10,8 @@ import torch
 
 from baselines import ranks
 from baselines.cache import Prepared, counts, prepare
-from baselines.config import NetSpec, TrainConfig, plain
+from baselines.config import TrainConfig, plain
 from baselines.device import describe, settings
-from baselines.grid import typical_spacing
 from baselines.leg import Leg, Ran, fresh, run_leg
 from baselines.log import join
 from baselines.meter import Meter, More, Tally, cost, macs
@@ -22,6 +21,8 @@ from baselines.ranks_join import check, noticing
 from baselines.relabel import Drawing, relabelled
 from baselines.sampler import lacks
 from baselines.stages import Stage, alone, steps_of
+from baselines.task import LABELS
+from baselines.taught import annotated, asked_of, model_spec, refusal, taught_values
 from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.files import digest, read_json, sha256, write_json
@@ -66,9 +67,10 @@ class _Course:
     spec: ModelSpec
     run: str  # digest of all that decides it
     stages: tuple[Stage, ...]
+    taught: Mapping[str, float]  # values of the cases, where these are the task
 
 
-def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Trained:
+def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting, task: str = LABELS) -> Trained:
     """Train on a view, from the checkpoint in `out` if there is one, and save the model there.
 
     The stages of a method train one after the other, each in a folder of `out` with its own checkpoint, log and model
@@ -86,9 +88,14 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting) -> Tr
     if ranks.count() > 1:
         check(found, config, ranks.count())
     with noticing(), settings(config, device):
-        spec = _spec(view, config, setting.seed)
-        run = digest([plain(spec), view.file.bench.content_sha256, [case.label for case in view.cases]])
-        course = _Course(view, config, out, setting, device, spec, run, found.stages)
+        view = asked_of(view, task)
+        spec = model_spec(view, config, setting.seed, task)
+        taught = taught_values(view, spec)
+        if reason := refusal(found, spec, taught):
+            raise RefusedError(f"{config.method} is skipped: {reason}")
+        seen = [view.file.bench.content_sha256, [case.label for case in view.cases]]
+        run = digest([plain(spec), *seen, *([sorted(taught.items())] if taught else [])])
+        course = _Course(view, config, out, setting, device, spec, run, found.stages, taught)
         ran = run_leg(_leg(course)) if alone(found.stages) else _staged(course)
         method = ran.loop.method
         if ranks.leads():
@@ -197,8 +204,8 @@ def _tell(told: Callable[[int], None], before: int, done: int) -> None:
 def _cases(course: _Course, view: Dataset, method: Method) -> list[Prepared]:
     """The prepared cases of a view that the method can learn from."""
     with ranks.first():
-        found = prepare(view, course.config, course.setting.cache)
-    _check_learns(type(method), course.config, *counts(found))
+        found = prepare(view, course.config, course.setting.cache, course.taught)
+    _check_learns(type(method), course.config, *annotated(course.spec, *counts(found)))
     if reason := lacks(found, method.composition):
         raise RefusedError(f"{course.config.method} is skipped: {reason}")
     return found
@@ -229,14 +236,3 @@ def _check_deterministic(config: TrainConfig, device: torch.device) -> None:
         )
 
 
-def _spec(view: Dataset, config: TrainConfig, seed: int) -> ModelSpec:
-    net = NetSpec(
-        config=config.net,
-        in_channels=len(view.channels),
-        classes=view.classes,
-        patch=config.patch,
-        spacing=typical_spacing([case.geometry for case in view.cases], config),
-        precision=config.precision,
-        channels_last=config.channels_last,
-    )
-    return ModelSpec(config=config, net=net, channels=view.channels, labels=view.labels, seed=seed)

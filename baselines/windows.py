@@ -53,12 +53,24 @@ class Windows:
         for slab in torch.split(image, thick, dim=1):
             yield self._blended(slab)
 
+    def answers(self, image: Tensor) -> Iterator[Tensor]:
+        """What a network that gives one answer for a patch says of each window, mirrored ones included.
+
+        Shape: image (C, D, H, W) -> (K,) each.
+        """
+        image = self._padded(image)
+        for _, values in self._each(image, _places(image.shape[1:], self.patch, self.config.overlap)):
+            yield values.flatten()
+
+    def _padded(self, image: Tensor) -> Tensor:
+        """An image that is at least as large as the patch."""
+        missing = _missing(image.shape[1:], self.patch)
+        return torch.nn.functional.pad(image[None], missing, mode="replicate")[0] if any(missing) else image
+
     def _blended(self, image: Tensor) -> Tensor:
         """Each window weighted by a Gaussian about its centre. Shape: (C, D, H, W) -> (K, D, H, W) float32."""
         size = image.shape[1:]
-        missing = _missing(size, self.patch)
-        if any(missing):
-            image = torch.nn.functional.pad(image[None], missing, mode="replicate")[0]
+        image = self._padded(image)
         weight = _gaussian(self.patch).to(image.device)
         total, weights = None, torch.zeros(image.shape[1:], device=image.device)
         for place, values in self._each(image, _places(image.shape[1:], self.patch, self.config.overlap)):
@@ -105,7 +117,8 @@ class Windows:
         if not self.config.mirror:
             return logits
         for axes in MIRRORS:
-            logits = logits + self.method.logits(windows.flip(axes)).flip(axes)
+            mirrored = self.method.logits(windows.flip(axes))
+            logits = logits + (mirrored.flip(axes) if mirrored.ndim == windows.ndim else mirrored)
         return logits / (1 + len(MIRRORS))
 
 
