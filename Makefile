@@ -8,7 +8,7 @@ comma := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods coverage faults docs blocks \
-  cluster kills tracking fuzz constraints clean
+  cluster kills tasks tracking fuzz constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +77,9 @@ faults: $(READY) ## write docs/faults.md from the marks of the tests
 
 kills: $(READY) ## kill a sweep twenty times, fail every operation of the disk: is all as if nothing had been? Half an hour
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m kills tests/faults
+
+tasks: $(READY) ## learn sex, age, a code and a finer image from made-up heads with a planted signal: ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m tasks tests/tasks
 
 tracking: $(READY) ## track runs in TensorBoard and MLflow (installs them: about 600 MB) and read it back: five minutes
 	$(call install,.[dev$(comma)track])

@@ -29,7 +29,12 @@ def read(dataset: Dataset, label: Annotation) -> LabelMap:
 
 
 def budget(seen: Dataset, dataset: Dataset) -> Budget:
-    """What the labels of a view would cost, and how well disturbed ones agree with the reference in `dataset`."""
+    """What the labels of a view would cost, and how well disturbed ones agree with the reference in `dataset`.
+
+    Values that a view shows are counted by subject and case; nobody was timed writing them down.
+    """
+    if valued := [case for case in seen.cases if case.meta]:
+        return _budget_of(valued)
     cases = [case for case in seen.cases if case.label is not None]
     marked = slices = 0
     seconds = 0.0
@@ -52,6 +57,11 @@ def budget(seen: Dataset, dataset: Dataset) -> Budget:
         agreement=float(np.mean(agreement)) if agreement else None,
         minutes=round(seconds / 60, 2),
     )
+
+
+def _budget_of(valued: list[Case]) -> Budget:
+    subjects = len({case.subject for case in valued})
+    return Budget(labelled_subjects=subjects, labelled_cases=len(valued), annotated_voxels=0, annotated_slices=0)
 
 
 def _dice(visible: LabelMap, clean: LabelMap, dataset: Dataset) -> list[float]:

@@ -18,6 +18,9 @@ DATA = click.option(
 UNLABELLED = click.option(
     "--unlabelled", default=None, metavar="OTHER", help="A second dataset, all of whose cases join without labels."
 )
+TASK = click.option(
+    "--task", default=None, help="What is learnt: labels, sex, age, autoencoder, superres (docs/tasks.md). [labels]"
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line on stdout.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 JOBS = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")

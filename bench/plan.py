@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from baselines.config import plain
-from bench import metrics, protocols, splits
+from baselines.task import LABELS
+from bench import metrics, protocols, splits, task_view
 from bench.recipe import Recipe
 from converters.dataset import Case, Dataset, Split
 from converters.errors import BenchError
@@ -28,12 +29,15 @@ class Plan:
     @property
     def test(self) -> tuple[Case, ...]:
         """Cases that are predicted and scored."""
-        return tuple(case for case in self.dataset.only(self.split.test).cases if case.label is not None)
+        return self._scored(self.split.test)
 
     @property
     def validation(self) -> tuple[Case, ...]:
         """Cases that a step is selected by, where that is asked for."""
-        return tuple(case for case in self.dataset.only(self.split.val).cases if case.label is not None)
+        return self._scored(self.split.val)
+
+    def _scored(self, subjects: tuple[str, ...]) -> tuple[Case, ...]:
+        return tuple(case for case in self.dataset.only(subjects).cases if task_view.has_target(self.recipe.task, case))
 
     @property
     def recipe_digest(self) -> str:
@@ -53,17 +57,21 @@ class Plan:
 def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = None) -> Plan:
     """Resolve split and protocol and name the run folder; nothing is written.
 
-    The folder's digest covers what decides numbers: the recipe, the dataset's content, the split, and the protocol and
-    metric versions; the content of `others`, the dataset that the recipe calls unlabelled, too.
+    The folder's digest covers what decides numbers: the recipe, the dataset's content, the split, the protocol and
+    metric versions, the content of `others`, the dataset that the recipe calls unlabelled, and the values of a task.
 
     Raises:
-        BenchError: a step is to be selected, and nobody is there to select it by.
+        BenchError: a step is to be selected, and nobody is there to select it by; the task is a value, and no test
+            subject has it or the protocol is about label maps.
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
+    task_view.check(recipe.task, protocol)
     # `noisy` is `noisy50`: one run, one folder.
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name, unlabelled=others.name if others else "")
     made = Plan(recipe, dataset, split, protocol, runs, others)
+    if recipe.task != LABELS and not made.test:
+        raise BenchError(f"no test subject of split '{split.name}' has what task '{recipe.task}' asks for")
     if recipe.selection == "best_val" and not made.validation:
         raise BenchError(
             f"split '{split.name}' has no validation subject with a label to select a step by",
@@ -72,6 +80,7 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
         )
     versions = made.definitions | {"record": "1"}  # a run is found again whatever format its record would have today
     content = [one.file.bench.content_sha256 for one in (dataset, others) if one is not None]
+    content += task_view.values_sha256(dataset, recipe.task)
     identity = digest([plain(recipe), *content, split, versions])[:12]
     folder = runs / dataset.name / recipe.protocol / recipe.train.method / identity
     return dataclasses.replace(made, folder=folder)

@@ -161,6 +161,8 @@ def notices(view: Dataset) -> list[str]:
         return []
     facts = parent.protocol
     n, k = int(facts["training_subjects"]), int(facts["labelled_subjects"])
+    if not k:  # where images are the target nobody has to label any
+        return []
     found = _rounded(str(facts["protocol"]), int(facts["percent"]), (n, k), "training subjects", "labelled")
     if "disturbed_subjects" in facts:
         disturbed = (k, int(facts["disturbed_subjects"]))

@@ -130,7 +130,8 @@ def follow(plan: "Plan", place: "Place") -> None:
 
     if not ranks.told(0):  # there was a record
         return
-    seen = view(plan.dataset, plan.split, plan.protocol, plan.recipe.draw, plan.folder / "view", others=plan.others)
+    recipe, where = plan.recipe, plan.folder / "view"
+    seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, where, others=plan.others, task=recipe.task)
     setting = train.Setting(plan.recipe.seed, place.device, place.plugin, place.cache)
     with contextlib.suppress(train.RefusedError):  # rank 0 writes that down
-        train.train(seen, plan.recipe.train, plan.folder / "model", setting)
+        train.train(seen, recipe.train, plan.folder / "model", setting, recipe.task)

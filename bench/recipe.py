@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from baselines.config import PredictConfig, Settings, TrainConfig
+from baselines.task import LABELS, refused
 from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import Strict
 
@@ -30,7 +31,7 @@ class Recipe(Settings):
     draw: int | str = 0  # which subjects are labelled; a str names a published list
     seed: int = 0
     fold: int = 0  # k > 0 takes the split "<split>-fold<k>"
-    task: Literal["labels"] = "labels"
+    task: str = LABELS  # or a file of `baselines/tasks/`
     # "last": the last step of a fixed schedule, no validation label is spent; "best_val": of `train.snapshots` the one
     # with the best mean Dice on the validation subjects, whose labels count in the budget.
     selection: Literal["last", "best_val"] = "last"
@@ -39,7 +40,11 @@ class Recipe(Settings):
     predict: PredictConfig = PredictConfig()
 
     def __post_init__(self) -> None:
-        """Refuse a selection from nothing."""
+        """Refuse a selection from nothing, and a task with settings it cannot be learnt with."""
+        if reason := refused(self.task, self.train):
+            raise BenchError(reason)
+        if self.task != LABELS and self.selection != "last":
+            raise BenchError(f"selection = '{self.selection}' is by Dice, which task '{self.task}' has not")
         if self.selection == "best_val" and not self.train.snapshots:
             raise BenchError("train.snapshots = 0 leaves best_val nothing to select from")
 
@@ -77,7 +82,7 @@ def presets(typed: str) -> list[str]:
 
 
 def resolve(choice: Choice, bf16: bool) -> Recipe:
-    """One recipe. Later wins: general recipe, dataset's recipe, their presets, --config, flags, --set.
+    """One recipe. Later wins: general recipe, dataset's, their presets, those of the task, --config, flags, --set.
 
     `bf16` says whether `precision = "auto"` may mean bfloat16 on the machine that will run it; the recipe, and so
     the record, holds what was chosen.
@@ -89,12 +94,9 @@ def resolve(choice: Choice, bf16: bool) -> Recipe:
     if choice.preset not in presets(choice.dataset):
         raise unknown_name("preset", choice.preset, presets(choice.dataset))
     stem, prefix = _stem(choice.dataset)
-    layers = [_general(), _read(_path(stem)) if stem else {}]
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged = merge(merged, {key: value for key, value in layer.items() if key != "presets"})
-    for layer in layers:
-        merged = merge(merged, layer.get("presets", {}).get(choice.preset, {}))
+    task, layers = _task(choice), [_general(), _read(_path(stem)) if stem else {}]
+    merged = _layered({}, layers, choice.preset)
+    merged = _layered(merged, [layer.get("tasks", {}).get(task, {}) for layer in layers], choice.preset)
     merged = merge(merged, {"dataset": dataset_name(choice.dataset), "preset": choice.preset})
     if prefix:
         # The subjects of published splits are real people: a phantom has its own.
@@ -106,6 +108,21 @@ def resolve(choice: Choice, bf16: bool) -> Recipe:
     for setting in choice.settings:
         merged = merge(merged, _setting(setting))
     return _typed(merged, bf16, None)
+
+
+def _layered(merged: dict[str, Any], layers: Sequence[Mapping[str, Any]], preset: str) -> dict[str, Any]:
+    """All layers, then what each has for the preset."""
+    for layer in layers:
+        merged = merge(merged, {key: value for key, value in layer.items() if key not in ("presets", "tasks")})
+    for layer in layers:
+        merged = merge(merged, layer.get("presets", {}).get(preset, {}))
+    return merged
+
+
+def _task(choice: Choice) -> str:
+    """What is to be learnt, as typed: it decides what a recipe begins with."""
+    typed = [_read(choice.config) if choice.config is not None else {}, choice.flags, *map(_setting, choice.settings)]
+    return str(next((one["task"] for one in reversed(typed) if one.get("task") is not None), LABELS))
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,12 +77,13 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     from bench.selection import best_val
 
     recipe, folder = plan.recipe, plan.folder
-    seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, folder / "view", others=plan.others)
+    shown = folder / "view"
+    seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, shown, others=plan.others, task=recipe.task)
     _tell_ranks(1)
     told = place.progress
     try:
         setting = train.Setting(recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n))
-        trained = train.train(seen, recipe.train, folder / "model", setting)
+        trained = train.train(seen, recipe.train, folder / "model", setting, recipe.task)
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)
     if place.track:  # its time and memory are part of what was measured

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leaderboards.planned import Sweep
 
 # Flags of `bench run` that a run of a sweep may have; each may be a list, and is then an axis. All else is recipe keys.
-FLAGS = ("dataset", "preset", "protocol", "split", "draw", "annotator", "unlabelled", "fold", "method", "seed")
+FLAGS = ("dataset", "preset", "protocol", "split", "draw", "annotator", "unlabelled", "fold", "method", "task", "seed")
 _DEFAULT = "supervised"
 
 State = Literal["done", "skipped", "failed", "running", "stopped", "not run"]

@@ -3,12 +3,15 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from bench import splits, unlabelled
+from baselines.task import LABELS
+from bench import splits, task_view, unlabelled
 from bench.annotator import Annotator, Given, LabelMap, find
 from bench.budget import read
 from bench.protocols import Protocol
@@ -20,6 +23,9 @@ from converters.description import AnnotationSet, Parent
 from converters.errors import BenchError
 from converters.files import digest, sha256
 from converters.volume import Volume, write_nifti
+
+Facts = dict[str, str | int | float]  # what a view says of the protocol
+Cases = Callable[[Path, Path], tuple[Case, ...]]  # its sidecars; labels are written to the first folder on the way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +56,20 @@ class _Plan:
 
 
 def view(  # noqa: PLR0913  # a dataset, what is shown of it, another one, and where
-    dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, out: Path, *, others: Dataset | None = None
+    dataset: Dataset,
+    split: Split,
+    protocol: Protocol,
+    draw: int | str,
+    out: Path,
+    *,
+    others: Dataset | None = None,
+    task: str = LABELS,
 ) -> Dataset:
     """The training cases of the split in `out`, with the labels that the protocol shows and no other.
 
     Images are named where they lie in the parent; labels are written inside. A view that lies there already is given
-    back as it is. Written whole or not at all. All cases of `others` join without labels.
+    back as it is. Written whole or not at all. All cases of `others` join without labels. Of another task than label
+    maps the values that the protocol shows take their place, or nothing (`bench/task_view.py`).
 
     Raises:
         UsageError: the draw is unknown.
@@ -66,19 +80,32 @@ def view(  # noqa: PLR0913  # a dataset, what is shown of it, another one, and w
         raise BenchError("a view of a view would hide nothing more", where=dataset.root, mend="give the dataset itself")
     if others is not None:
         unlabelled.check(dataset, others)
-    plan = dataclasses.replace(_plan(dataset, split, protocol, draw), others=others)
-    parent = Parent(name=dataset.name, content_sha256=dataset.file.bench.content_sha256, protocol=_facts(plan))
+    told, cases = (_labels if task == LABELS else partial(_values, task=task))(dataset, split, protocol, draw)
+    told |= unlabelled.facts(others) if others is not None else {}
+    parent = Parent(name=dataset.name, content_sha256=dataset.file.bench.content_sha256, protocol=told)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         return disclosure.there(out, parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        _write(plan, parent, temporary, out)
+        joining = unlabelled.sidecars(others, out) if others is not None else ()
+        disclosure.save(dataset, cases(temporary, out) + joining, parent, temporary)
         temporary.replace(out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return Dataset.load(out)
+
+
+def _labels(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str) -> tuple[Facts, Cases]:
+    plan = _plan(dataset, split, protocol, draw)
+    return _facts(plan), partial(_write, plan)
+
+
+def _values(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, task: str) -> tuple[Facts, Cases]:
+    told = task_view.facts(dataset, split, protocol, draw, task)
+    visible = task_view.shown(dataset, split, protocol, draw, task)
+    return told, lambda _, out: task_view.sidecars(dataset, split, visible, task, out)
 
 
 def _plan(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str) -> _Plan:
@@ -125,9 +152,9 @@ def _material(case: Case, expert: AnnotationSet | None) -> Annotation | None:
     return case.label if expert is None else case.annotations.get(expert.id)
 
 
-def _facts(plan: _Plan) -> dict[str, str | int | float]:
+def _facts(plan: _Plan) -> Facts:
     protocol = plan.protocol
-    facts: dict[str, str | int | float] = {
+    facts: Facts = {
         "protocol": protocol.name,
         "version": protocol.version,
         "annotator": plan.told,
@@ -150,18 +177,14 @@ def _facts(plan: _Plan) -> dict[str, str | int | float]:
     # Facts that came later are left out where they say nothing: a view made before them is the same view.
     facts |= {"stroke_parts": protocol.strokes} if protocol.strokes > 1 else {}
     facts |= {"trusted": 1} if protocol.trusted else {}
-    facts |= {"unit": plan.drawn_by.unit} if plan.drawn_by.unit else {}
-    return facts | (unlabelled.facts(plan.others) if plan.others is not None else {})
+    return facts | ({"unit": plan.drawn_by.unit} if plan.drawn_by.unit else {})
 
 
-def _write(plan: _Plan, parent: Parent, temporary: Path, out: Path) -> None:
-    cases = tuple(
+def _write(plan: _Plan, temporary: Path, out: Path) -> tuple[Case, ...]:
+    return tuple(
         disclosure.sidecar(case, _write_label(plan, case, temporary), plan.dataset.root, out)
         for case in plan.dataset.only(plan.split.train).cases
     )
-    if plan.others is not None:
-        cases += unlabelled.sidecars(plan.others, out)
-    disclosure.save(plan.dataset, cases, parent, temporary)
 
 
 def _write_label(plan: _Plan, case: Case, folder: Path) -> Annotation | None:

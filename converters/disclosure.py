@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -10,10 +12,13 @@ from converters.dataset import Annotation, Case, Dataset, ImageFile
 from converters.description import Card, DatasetFile, Parent
 from converters.errors import BenchError
 from converters.export import voxels
+from converters.files import digest
+
+Meta = Mapping[str, str | float]
 
 
-def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case:
-    """A case of the dataset in `root` as the view in `out` describes it, with the label map it shows."""
+def sidecar(case: Case, label: Annotation | None, root: Path, out: Path, meta: Meta = MappingProxyType({})) -> Case:
+    """A case of the dataset in `root` as the view in `out` describes it, with the label map and facts it shows."""
     return Case(
         id=case.id,
         native_id=case.id,
@@ -29,7 +34,13 @@ def sidecar(case: Case, label: Annotation | None, root: Path, out: Path) -> Case
             for channel, image in case.images.items()
         },
         label=label,
+        meta=dict(meta),
     )
+
+
+def values_sha256(cases: Iterable[Case]) -> str:
+    """Digest of the facts that a view shows of its cases; the content hash leaves them out."""
+    return digest([[case.id, case.meta] for case in cases if case.meta])
 
 
 def description(dataset: Dataset, cases: tuple[Case, ...], parent: Parent, content: str) -> DatasetFile:
@@ -80,6 +91,8 @@ def there(out: Path, parent: Parent) -> Dataset:
     images = [seen.path(image.file) for case in seen.cases for image in case.images.values()]
     if seen.content_sha256() != seen.file.bench.content_sha256 or not all(image.is_file() for image in images):
         raise BenchError("the view that lies here is not whole, or its dataset has moved", where=out, mend=mend)
+    if parent.protocol.get("values_sha256", values_sha256(())) != values_sha256(seen.cases):
+        raise BenchError("the values in the view that lies here are not those it was made with", where=out, mend=mend)
     for case in seen.cases:
         if case.label is not None:
             voxels(seen, case.label)

@@ -9,7 +9,7 @@ import click
 
 from bench.options import DATA, JSON, learning
 from bench.output import page_width, print_json, say
-from converters.errors import unknown_name
+from converters.errors import UsageError, unknown_name
 from converters.files import write_bytes
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def command(
     flags = {"show_config": False, "dry_run": False, "as_json": as_json}
     asked = Asked(dataset=dataset, protocol=protocol, **rest, **flags, **options)  # type: ignore[arg-type]
     plan = asked.plan(0)
+    if plan.recipe.task != "labels":
+        raise UsageError(f"task '{plan.recipe.task}' has no profile", mend="leave --set task out")
     case = None if predict is None else _case(plan, predict)
     machine = machine_facts()  # before the load that is made here
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.learning import Learning
-from bench.options import DATA, DRY_RUN, JSON, TRACK, TRACK_PICTURES, UNLABELLED, learning
+from bench.options import DATA, DRY_RUN, JSON, TASK, TRACK, TRACK_PICTURES, UNLABELLED, learning
 from bench.output import print_json, say
 from bench.phases import Phases
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     help="Who drew the labels, where a protocol leaves a choice, and how.",
 )
 @UNLABELLED
+@TASK
 @click.option("--fold", type=click.IntRange(min=0), default=None, help="Fold of a cross-validation split.")
 @learning
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
@@ -98,6 +99,7 @@ class Asked(Learning):
     seed: str
     annotator: str | None
     unlabelled: str | None
+    task: str | None = None
     fold: int | None
     runs: Path
     ranks: int = 1
@@ -141,6 +143,7 @@ class Asked(Learning):
             "seed": seed,
             "annotator": self.annotator,
             "unlabelled": self.unlabelled,
+            "task": self.task,
             "fold": self.fold,
         }
         dataset, recipe = locate(self.dataset, self.data), self.recipe(self.dataset, flags)
@@ -167,9 +170,9 @@ def _run(plan: "Plan", asked: Asked, device: str) -> "Record":
 
 
 def _tell_plan(plan: "Plan", asked: Asked) -> None:
-    from bench import splits
+    from bench.task_view import shown
 
-    labelled = splits.labelled(plan.split, plan.protocol.percent, plan.recipe.draw)
+    labelled = shown(plan.dataset, plan.split, plan.protocol, plan.recipe.draw, plan.recipe.task)
     facts = {
         "folder": str(plan.folder),
         "preset": plan.recipe.preset,
@@ -203,4 +206,5 @@ def _tell(record: "Record", plan: "Plan", asked: Asked) -> None:
 
 def _name(plan: "Plan") -> str:
     recipe = plan.recipe
-    return f"{plan.dataset.name} {plan.protocol.name} {recipe.train.method} seed {recipe.seed}"
+    task = f"{recipe.task} " if recipe.task != "labels" else ""
+    return f"{plan.dataset.name} {plan.protocol.name} {task}{recipe.train.method} seed {recipe.seed}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench.learning import Learning
-from bench.options import JSON, learning
+from bench.options import JSON, TASK, learning
 from bench.output import print_json, say
 
 
@@ -13,9 +13,10 @@ from bench.output import print_json, say
 @click.argument("view", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the model.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@TASK
 @learning
 @JSON
-def command(view: Path, out: Path, seed: int, as_json: bool, **options: object) -> None:
+def command(view: Path, out: Path, seed: int, task: str | None, as_json: bool, **options: object) -> None:
     """Train a method on VIEW (bench view, or any dataset folder) and save the model.
 
     An interrupted training continues from its checkpoint in the folder of the model.
@@ -27,14 +28,14 @@ def command(view: Path, out: Path, seed: int, as_json: bool, **options: object) 
 
     asked = Learning(**options)  # type: ignore[arg-type]
     seen = Dataset.load(view)
-    recipe = asked.recipe(seen.name, {"seed": seed})
+    recipe = asked.recipe(seen.name, {"seed": seed, "task": task})
     with Phases() as phases:
 
         def told(done: int, total: int) -> None:
             phases.tell("train", done, total)
 
         setting = Setting(seed, pick(asked.device), asked.plugin, asked.packs, told)
-        trained = train(seen, recipe.train, out, setting)
+        trained = train(seen, recipe.train, out, setting, recipe.task)
     if as_json:
         print_json({"model": str(out), "parameters": trained.parameters, "cost": trained.cost})
     else:

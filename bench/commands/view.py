@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.options import DATA, DRY_RUN, JSON, UNLABELLED
+from bench.options import DATA, DRY_RUN, JSON, TASK, UNLABELLED
 from bench.output import print_json, say
 
 
@@ -21,6 +21,7 @@ from bench.output import print_json, say
 @click.option("--split", default=None, help="Name of a split of the dataset.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="[views/DATASET/PROTOCOL]")
 @UNLABELLED
+@TASK
 @DATA
 @DRY_RUN
 @JSON
@@ -32,6 +33,7 @@ def command(
     split: str | None,
     out: Path | None,
     unlabelled: str | None,
+    task: str | None,
     data: Path,
     dry_run: bool,
     as_json: bool,
@@ -44,30 +46,32 @@ def command(
     from bench import protocols, recipe, splits
     from bench.budget import budget
     from bench.locate import locate
+    from bench.task_view import shown
     from bench.views import view
     from converters.dataset import Dataset
 
     folder = Path(dataset)
     whole = Dataset.load(folder) if (folder / "dataset.json").is_file() else locate(dataset, data)
-    flags = {"split": split, "draw": None if draw is None else splits.parse_draw(draw)}
+    flags = {"split": split, "task": task, "draw": None if draw is None else splits.parse_draw(draw)}
     usual = recipe.resolve(recipe.Choice(dataset=whole.name, preset="cpu", flags=flags), bf16=False)
     chosen = splits.resolve(whole, usual.split_name)
     wanted = protocols.parse(protocol, annotator=annotator)
     target = out or Path("views") / whole.name / wanted.name
     facts = {"dataset": whole.name, "protocol": wanted.name, "split": chosen.name, "draw": usual.draw}
+    facts |= {"task": usual.task} if task is not None else {}
     if dry_run:
-        labelled = splits.labelled(chosen, wanted.percent, usual.draw)
+        labelled = shown(whole, chosen, wanted, usual.draw, usual.task)
         print_json(facts | {"labelled_subjects": labelled}) if as_json else say(
             f"would show {len(labelled)} of {len(chosen.train)} training subjects: {', '.join(labelled)}"
         )
         return
     others = locate(unlabelled, data) if unlabelled else None
-    seen = view(whole, chosen, wanted, usual.draw, target, others=others)
+    seen = view(whole, chosen, wanted, usual.draw, target, others=others, task=usual.task)
     for notice in protocols.notices(seen):
         say(notice)
     cost = budget(seen, whole)
     if as_json:
         print_json(facts | {"folder": str(target), "cases": len(seen.cases), "budget": cost})
     else:
-        shown = f"{cost.labelled_cases} of {len(seen.cases)} cases with labels, {cost.annotated_slices} slices"
-        say(f"{whole.name} {wanted.name}, split {chosen.name}, draw {usual.draw}: {shown}: {target}")
+        told = f"{cost.labelled_cases} of {len(seen.cases)} cases with labels, {cost.annotated_slices} slices"
+        say(f"{whole.name} {wanted.name}, split {chosen.name}, draw {usual.draw}: {told}: {target}")
