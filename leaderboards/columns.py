@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from leaderboards.summary import HEADLINE, Interval, family, ranked, short
+from leaderboards import tasks
+from leaderboards.summary import HEADLINE, Interval, family, leading, ranked, short
 from leaderboards.table import Row, Section
 
-SHOWN = {"dice", "hd95", "nsd"}  # the other metrics are in CSV and JSON
+SHOWN = {"dice", "hd95", "nsd", *tasks.HEADLINE}  # the other metrics are in CSV and JSON
 LEVELS = ("0 rules", "1 re-scored", "2 re-inferred")
 ONE_SEED = "†"
 
@@ -147,7 +148,13 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
     ]
     # The most lenient tolerance; the others are in CSV and JSON.
     lenient = [definition for definition in ranked(definitions) if family(definition) == "nsd"]
-    return columns + [_Column(_metric(d), partial(_mean, definition=d)) for d in lenient]
+    columns += [_Column(_metric(d), partial(_mean, definition=d)) for d in lenient]
+    return columns + [
+        _Column(
+            told.heading, partial(_interval if told.interval else _mean, definition=told.definition, digits=told.digits)
+        )
+        for told in tasks.shown(definitions)
+    ]
 
 
 def _ranks(rows: Sequence[Row]) -> list[_Column]:
@@ -156,22 +163,22 @@ def _ranks(rows: Sequence[Row]) -> list[_Column]:
 
 
 def _metric(definition: str) -> str:
-    return short(definition).replace("nsd", "NSD").replace("dice", "Dice")
+    return tasks.title(definition) or short(definition).replace("nsd", "NSD").replace("dice", "Dice")
 
 
-def _mean(row: Row, *, definition: str, label: str | None = None) -> Cell:
+def _mean(row: Row, *, definition: str, label: str | None = None, digits: int = 3) -> Cell:
     summary = (row.macro if label is None else row.labels.get(label, {})).get(definition)
     if summary is None:
         return Cell("")
-    spread = "" if summary.sd is None else f" ± {summary.sd:.3f}"
-    return Cell(f"{summary.mean:.3f}{spread}", summary.mean)
+    spread = "" if summary.sd is None else f" ± {summary.sd:.{digits}f}"
+    return Cell(f"{summary.mean:.{digits}f}{spread}", summary.mean)
 
 
-def _interval(row: Row, *, definition: str) -> Cell:
+def _interval(row: Row, *, definition: str, digits: int = 3) -> Cell:
     found = row.intervals.get(definition)
     if found is None:
         return Cell("")
-    return Cell(f"[{found.low:.3f}, {found.high:.3f}]{_alone(found)}", found.low)
+    return Cell(f"[{found.low:.{digits}f}, {found.high:.{digits}f}]{_alone(found)}", found.low)
 
 
 def _spread(row: Row, *, definition: str) -> Cell:
@@ -221,7 +228,7 @@ def _number(value: float | None) -> Cell:
 
 
 def _intervals_said(rows: Sequence[Row]) -> list[str]:
-    told = [interval for row in rows for definition, interval in row.intervals.items() if family(definition) == "dice"]
+    told = [row.intervals[definition] for row in rows for definition in leading(row.intervals)]
     alone = not all(interval.seeds for interval in told)
     return (
         [f"{ONE_SEED} one seed: the interval holds patients alone, not what another seed would change"] if alone else []

@@ -10,6 +10,8 @@ from converters.files import digest
 from leaderboards.record import CaseScore, Record
 from leaderboards.soundness import ROUNDING, miscounted, out_of_range, unsaid, unsound
 from leaderboards.summary import HEADLINE, definitions, family, short
+from leaderboards.task_rules import contradictions, of_labels, unpaid
+from leaderboards.task_rules import miscounted as counts_voxels
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
@@ -126,16 +128,22 @@ def _case(record: Record) -> Found:
             yield f"case {case} is invalid for some labels only"
 
 
-@rule("counts", "Voxel counts are not negative and fit the status.", fatal=True)
+@rule("counts", "Voxel counts are not negative and fit the status; a task without label maps has none.", fatal=True)
 def _counts(record: Record) -> Found:
-    yield from _told(record, unsound)
+    yield from _told(record, unsound if of_labels(record) else counts_voxels)
+
+
+@rule("task", "Values of a task follow from one another: errors, and the classes of a case.", fatal=True)
+def _task(record: Record) -> Found:
+    yield from () if of_labels(record) else contradictions(record)
 
 
 @rule(
     "overlap", "Dice, IoU, precision, sensitivity and relative volume difference are what the counts give.", fatal=True
 )
 def _overlap(record: Record) -> Found:
-    yield from _told(record, lambda score: None if unsound(score) else miscounted(score))
+    if of_labels(record):
+        yield from _told(record, lambda score: None if unsound(score) else miscounted(score))
 
 
 @rule("volumes", "Volumes in mL and counts give one voxel size for a case.", fatal=True)
@@ -150,7 +158,8 @@ def _volumes(record: Record) -> Found:
 
 @rule("range", "Ids are well formed, values finite, shares in 0..1, distances between 0 and the diagonal.", fatal=True)
 def _range(record: Record) -> Found:
-    yield from _told(record, lambda score: None if unsound(score) else out_of_range(score))
+    wrong = unsound if of_labels(record) else counts_voxels
+    yield from _told(record, lambda score: None if wrong(score) else out_of_range(score))
 
 
 @rule(
@@ -216,6 +225,9 @@ def _budget(record: Record) -> Found:
         return
     if budget is None:
         yield "no budget"
+        return
+    if not of_labels(record):
+        yield from unpaid(budget)
         return
     if min(budget.labelled_subjects, budget.annotated_slices, budget.annotated_voxels) < 1:
         yield "no annotated voxel, slice or subject"

@@ -8,12 +8,13 @@ from functools import lru_cache
 from itertools import chain
 
 from converters.files import Strict
+from leaderboards import tasks
 from leaderboards.record import CaseScore
 
 OVERLAPS = {"dice", "iou", "nsd"}
 DISTANCES = {"hd", "hd95", "assd", "masd"}
 VOLUMES = {"ravd"}
-HEADLINE = OVERLAPS | DISTANCES | VOLUMES
+HEADLINE = OVERLAPS | DISTANCES | VOLUMES | tasks.HEADLINE
 SHARES = {"precision", "boundary_iou", "lesion_precision", "lesion_f1"}  # count as the overlaps do
 FOUND = {"sensitivity", "lesion_sensitivity"}  # shares of a reference, which a false structure has not
 ERRORS = {"volume_abs_error_ml"}  # count as measured: all of a missed or a false volume
@@ -52,8 +53,8 @@ def short(definition: str) -> str:
 
 @lru_cache(_KNOWN)
 def family(definition: str) -> str:
-    """`nsd` of `nsd@2mm:c6-bg-pooled:v1`."""
-    return short(definition).partition("@")[0]
+    """`nsd` of `nsd@2mm:c6-bg-pooled:v1`, `absolute_error` of `absolute_error_years:v1`."""
+    return tasks.bare(short(definition).partition("@")[0])
 
 
 def tolerance(definition: str) -> float:
@@ -62,23 +63,32 @@ def tolerance(definition: str) -> float:
 
 
 def ranked(definitions: Iterable[str]) -> list[str]:
-    """The definitions that rows are ranked by: Dice, and the NSD of the largest tolerance."""
+    """The definitions that rows are ranked by: Dice, and the NSD of the largest tolerance; of other tasks their own."""
     known = sorted(set(definitions))
     lenient = sorted((d for d in known if family(d) == "nsd"), key=tolerance)[-1:]
-    return [d for d in known if family(d) == "dice"] + lenient
+    return leading(known) + lenient + [d for d in known if d == tasks.SSIM]
+
+
+def leading(definitions: Iterable[str]) -> list[str]:
+    """The definition that rows are put in order by: Dice; accuracy, absolute error or PSNR of tasks without labels."""
+    return sorted({d for d in definitions if family(d) in {"dice", *tasks.LEADING}})
 
 
 @lru_cache(_KNOWN)
 def direction(definition: str) -> int:
     """1 where more is better, -1 where less is, 0 where neither is (a volume) or nobody said."""
     kind = family(definition)
-    return 1 if kind in OVERLAPS | SHARES | FOUND else -1 if kind in DISTANCES | VOLUMES | ERRORS else 0
+    if kind in OVERLAPS | SHARES | FOUND | tasks.HIGHER:
+        return 1
+    return -1 if kind in DISTANCES | VOLUMES | ERRORS | tasks.LOWER else 0
 
 
 @lru_cache(_KNOWN)
 def bounds(definition: str) -> tuple[float, float]:
     """The least and the most a metric can be."""
     kind = family(definition)
+    if (known := tasks.bounds(kind)) is not None:
+        return known
     share = kind in OVERLAPS | SHARES | FOUND
     return (0.0 if share or kind in HEADLINE | ERRORS else -math.inf), (1.0 if share else math.inf)
 
@@ -89,20 +99,20 @@ def counted(score: CaseScore, definition: str) -> float | None:
     A missed, false or invalid structure counts as the worst there is: 0 for Dice, IoU and NSD, the image diagonal for
     distances, 100 % for a missed volume (a false one has no reference volume to relate to). Both sides empty: left out.
     Precision, boundary IoU and the shares of lesions count 0 too, sensitivity but for a false structure, which has
-    nothing to find. A metric without such a rule counts as measured.
+    nothing to find. A metric without such a rule counts as measured. `tasks.missing` has the rules of other tasks.
     """
     kind = family(definition)
     if score.status == "both_empty":
         return None
-    if score.status == "ok" or kind not in HEADLINE | SHARES | FOUND:
+    if score.status == "ok" or kind not in HEADLINE | SHARES | FOUND | tasks.SHARES:
         return score.metrics.get(definition)
-    if kind in OVERLAPS | SHARES:
-        return 0.0
+    if kind in tasks.HEADLINE | tasks.SHARES:
+        return tasks.missing(score, definition)
     if kind in DISTANCES:
         return score.diagonal_mm
-    if score.status == "false":
+    if score.status == "false" and kind in FOUND | VOLUMES:
         return None
-    return 0.0 if kind in FOUND else 100.0
+    return 100.0 if kind in VOLUMES else 0.0
 
 
 def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summary | None:
@@ -200,6 +210,9 @@ def by_label(scores: Iterable[CaseScore], definition: str) -> Values:
 
     A label without any value is not there.
     """
+    if definition == tasks.AUC:
+        scores = [*scores]
+        return tasks.areas(by_label(scores, tasks.PROBABILITY), by_label(scores, tasks.TRUTH))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in scores:
         # What most scores count for is not worth a call.

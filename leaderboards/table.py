@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from converters.files import Strict, digest
-from leaderboards import forked
+from leaderboards import forked, tasks
 from leaderboards.contributions import intervals
 from leaderboards.record import Cost, Record
 from leaderboards.scope import agreeing, told
@@ -21,7 +21,9 @@ from leaderboards.summary import (
     Summary,
     by_label,
     definitions,
+    direction,
     family,
+    leading,
     overall_and_each,
     ranked,
     short,
@@ -52,7 +54,8 @@ class Section(Strict):
     def of(cls, record: Record) -> "Section":
         """The section a record belongs to."""
         last = dict.fromkeys(tuple(score.metrics) for score in reversed(record.cases))  # mostly they are all the same
-        metrics = {short(d): d for found in reversed(last) for d in found if family(d) in HEADLINE}
+        every = (d for found in reversed(last) for d in (*found, *tasks.derived(found)))
+        metrics = {short(d): d for d in every if family(d) in HEADLINE}
         others = {k: v for k, v in record.definitions.items() if k not in {"protocol", "metrics", "record"}}
         return cls(
             dataset=record.dataset,
@@ -113,7 +116,7 @@ class Row(Strict):
 
 
 def rows(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) -> tuple[list[Row], list[str]]:
-    """Rows in the order of the tables, best Dice first in each section; and a sentence for each record left out.
+    """Rows in the order of the tables, best first in each section; and a sentence for each record left out.
 
     `verified`: record id -> level of verification, 0 where it is not there.
     """
@@ -144,7 +147,7 @@ def groups(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) 
 
 def _order(row: Row) -> tuple[object, ...]:
     of = row.section
-    dice = next((summary.mean for name, summary in row.macro.items() if short(name) == "dice"), 0.0)
+    best = next((direction(d) * row.macro[d].mean for d in leading(row.macro)), 0.0)
     return (
         of.table(),
         of.protocol,
@@ -152,7 +155,7 @@ def _order(row: Row) -> tuple[object, ...]:
         of.draw,
         of.annotator,
         of.selection,
-        -dice,
+        -best,
         row.method,
         row.runs,
     )
@@ -212,7 +215,8 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
     records = group.records
     repeats = [record.cases for record in records]
     scores = [score for cases in repeats for score in cases]
-    tables = {d: [by_label(cases, d) for cases in repeats] for d in sorted(definitions(scores))}
+    every = definitions(scores)
+    tables = {d: [by_label(cases, d) for cases in repeats] for d in sorted(every | tasks.derived(every))}
     found = {d: overall_and_each(each) for d, each in tables.items()}
     statuses = [score.status for score in scores]
     trained = [record.train for record in records if record.train]

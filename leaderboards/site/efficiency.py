@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from converters.files import digest
 from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, marker, panels
 from leaderboards.site.plots import metric
-from leaderboards.summary import run_means
+from leaderboards.summary import direction, run_means
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def shares(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     figure, (axis,) = panels((1, 1), (5.6, 3.4))
     places = sorted({share for each in series for share in each.points})
     _curves(axis, series)
-    _full(axis, series, FULL)
+    _full(axis, series, definition)
     axis.set_xscale("log")
     axis.set_xticks(places, [f"{share:g} %" for share in places])
     axis.set_xticks([], minor=True)
@@ -127,10 +127,15 @@ def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
             axis.plot(places * 2, [*low, *high], color=colour(i), alpha=0.4)
 
 
-def _full(axis: "Axes", series: Sequence[_Series], place: float) -> None:
-    full = max((fmean(each.points[place]) for each in series if place in each.points), default=None)
-    if full is not None:
-        axis.axhline(full, color=GREY, linestyle="--", linewidth=1, label="best with all labels")
+def _full(axis: "Axes", series: Sequence[_Series], definition: str) -> None:
+    if full := [fmean(each.points[FULL]) for each in series if FULL in each.points]:
+        axis.axhline(
+            max(full) if direction(definition) > 0 else min(full),
+            color=GREY,
+            linestyle="--",
+            linewidth=1,
+            label="best with all labels",
+        )
 
 
 def _labels(axis: "Axes", what: str, definition: str) -> None:

@@ -12,7 +12,7 @@ from leaderboards.site.content import Content, dataset_page, made_up, protocol_p
 from leaderboards.site.page import Page, Shown
 from leaderboards.site.plots import Column
 from leaderboards.standing import Standing
-from leaderboards.summary import family, ranked, summarise
+from leaderboards.summary import bounds, family, leading, ranked, summarise
 from leaderboards.table import Row, machine
 
 Files = dict[str, bytes]
@@ -29,8 +29,9 @@ class _Protocol(NamedTuple):
     rows: int
     runs: int
     subjects: int
-    best: str  # the row of highest Dice
-    dice: str
+    best: str  # the row of highest Dice, or what its task has in the place of Dice
+    measure: str  # what that is
+    score: str
 
 
 class _Dataset(NamedTuple):
@@ -46,7 +47,8 @@ class _Run(NamedTuple):
     id: str
     seed: int
     draw: str
-    dice: float | None
+    score: float | None  # mean of what the rows are put in order by
+    shown: str
     failed: int
     machine: str
     verified: str
@@ -83,7 +85,7 @@ def dataset(content: Content, name: str) -> Files:
     rows = content.of(name)
     shown: list[Shown] = []
     for number, members in enumerate(columns.by_table(rows)):
-        for definition in tables.of(members, "dice"):
+        for definition in tables.first(members):
             title = columns.table_title(members[0].section)
             for stem, draw, what in _WORTH:
                 caption = f"{what}, {title}. The band spans the runs of a method."
@@ -93,8 +95,9 @@ def dataset(content: Content, name: str) -> Files:
             for definition in ranked(members[0].macro)[:1]
             for section in sorted(columns.by_section(members), key=lambda rows: natural_key(rows[0].section.protocol))
         ]
-        drawn = plots.ranks(panels, "rank by Dice")
-        shown += page.figure(f"ranks-{number}", drawn, f"Rank by Dice under each protocol. {_INTERVALS}")
+        by = _measure(tables.first(members))
+        drawn = plots.ranks(panels, f"rank by {by}")
+        shown += page.figure(f"ranks-{number}", drawn, f"Rank by {by} under each protocol. {_INTERVALS}")
     return page.done(
         "dataset.html",
         dataset=name,
@@ -126,6 +129,7 @@ def protocol(content: Content, dataset: str, name: str) -> Files:
         clinical=clinical.tables(rows, measured),
         pairs=[made for members in sections for made in tables.pairs(content, members)],
         runs=[run for row in rows for run in _runs(page, content, row)],
+        measure=", ".join(dict.fromkeys(_measure(tables.first(members)) for members in sections)),
         meanings=tables.meanings(rows),
     )
 
@@ -138,8 +142,8 @@ def _dataset(content: Content, name: str) -> _Dataset:
 def _protocol(dataset: str, name: str, rows: Sequence[Row]) -> _Protocol:
     # Rows of several sections have no common best.
     best = rows[0] if len(columns.by_section(rows)) == 1 else None
-    dice = next(iter(tables.of(rows[:1], "dice")), None)
-    found = best.macro[dice] if best and dice else None
+    first = next(iter(tables.first(rows[:1])), None)
+    found = best.macro[first] if best and first else None
     return _Protocol(
         name=name,
         href=protocol_page(dataset, name),
@@ -147,7 +151,8 @@ def _protocol(dataset: str, name: str, rows: Sequence[Row]) -> _Protocol:
         runs=sum(len(row.runs) for row in rows),
         subjects=max(row.subjects for row in rows),
         best=columns.name(best) if best and found else "",
-        dice=f"{found.mean:.3f}" if found else "",
+        measure=_measure([first] if first else []),
+        score=_number(found.mean, first) if found and first else "",
     )
 
 
@@ -163,21 +168,22 @@ def _figures(page: Page, content: Content, number: int, members: Sequence[Row]) 
     groups = content.groups(members)
     title = columns.section_title(members[0].section, columns.shared_fields(members))
     shown: list[Shown] = []
-    for kind in ("dice", "hd95"):
-        for definition in tables.of(members, kind):
-            caption = (
-                f"{plots.metric(definition)} of each test case, mean of its repeats. {title}. Box: quartiles; "
-                "whiskers: last case within 1.5 times that; cross: missed, false or not predicted."
-            )
-            shown += page.figure(f"boxes-{kind}-{number}", plots.boxes(groups, definition), caption)
+    for definition in (*tables.first(members), *tables.of(members, "hd95")):
+        caption = (
+            f"{plots.metric(definition)} of each test case, mean of its repeats. {title}. Box: quartiles; "
+            "whiskers: last case within 1.5 times that; cross: missed, false or not predicted."
+        )
+        shown += page.figure(f"boxes-{family(definition)}-{number}", plots.boxes(groups, definition), caption)
     panels = [
         Column(f"by {plots.metric(definition)}", _standings(members, definition))
         for definition in ranked(d for row in members for d in row.macro)
     ]
     shown += page.figure(f"ranks-{number}", plots.ranks(panels, "rank"), f"{title}: ranks. {_INTERVALS}")
-    for definition in tables.of(members, "dice"):
+    for definition in tables.first(members):
         for i, (place, drawn) in enumerate(curves.speed(groups, definition).items()):
-            caption = f"{title}: mean Dice of every run against the time to predict a case on {place}."
+            caption = (
+                f"{title}: mean {_measure([definition])} of every run against the time to predict a case on {place}."
+            )
             shown += page.figure(f"speed-{number}-{i}", drawn, caption)
     return shown
 
@@ -188,19 +194,29 @@ def _runs(page: Page, content: Content, row: Row) -> list[_Run]:
 
 def _run(page: Page, content: Content, name: str, record: Record) -> _Run:
     run = record.id()
-    dice = next((d for score in record.cases for d in score.metrics if family(d) == "dice"), None)
-    found = summarise([record.cases], dice) if dice else None
+    first = next((d for score in record.cases for d in leading(score.metrics)), None)
+    found = summarise([record.cases], first) if first else None
     return _Run(
         row=name,
         href=page.root + content.run_page(run),
         id=run[:12],
         seed=record.seed,
         draw=record.draw,
-        dice=found.mean if found else None,
+        score=found.mean if found else None,
+        shown=_number(found.mean, first) if found and first else "",
         failed=sum(score.status in {"missed", "false", "invalid"} for score in record.cases),
         machine=machine(record),
         verified=columns.LEVELS[content.verified.get(run, 0)],
     )
+
+
+def _measure(definitions: Sequence[str]) -> str:
+    """What rows are put in order by, in words."""
+    return plots.metric(definitions[0]) if definitions else "Dice"
+
+
+def _number(value: float, definition: str) -> str:
+    return f"{value:.3f}" if bounds(definition)[1] == 1 else f"{value:.2f}"
 
 
 def _ranks_over_datasets(page: Page, content: Content, names: Sequence[str]) -> list[Shown]:
@@ -209,7 +225,7 @@ def _ranks_over_datasets(page: Page, content: Content, names: Sequence[str]) -> 
         panels = [
             Column(dataset, _standings(members, definition))
             for dataset in names
-            for members in columns.by_section(content.datasets[dataset].get(name, ()))
+            for members in columns.by_section(tables.of_labels(content.datasets[dataset].get(name, ())))
             for definition in ranked(members[0].macro)[:1]
         ]
         panels = [panel for panel in panels if panel.standings]

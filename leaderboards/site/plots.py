@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
+from leaderboards import tasks
 from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, marker, named, panels
 from leaderboards.standing import name
 from leaderboards.summary import counted, family, short
@@ -35,6 +36,8 @@ class Column(NamedTuple):
 
 def metric(definition: str) -> str:
     """A definition as the label of an axis."""
+    if of_task := tasks.title(definition):
+        return of_task
     kind, unit = family(definition), _UNITS.get(family(definition), "")
     title = short(definition).replace(kind, _TITLES.get(kind, kind.upper()), 1)
     return f"{title} ({unit})" if unit else title

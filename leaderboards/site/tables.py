@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from leaderboards import columns
+from leaderboards import columns, tasks
 from leaderboards.columns import Block, Cell, Table
 from leaderboards.overall import overall
 from leaderboards.site import plots
 from leaderboards.site.content import Content
 from leaderboards.standing import pairwise
-from leaderboards.summary import family, ranked
+from leaderboards.summary import bounds, family, leading, ranked
 from leaderboards.table import Row
 
 MEANINGS = {
@@ -20,12 +20,23 @@ MEANINGS = {
     "assd": "mean distance between the surfaces in mm, both directions pooled; lower is better",
     "masd": "mean distance between the surfaces in mm, mean of both directions; lower is better",
     "ravd": "difference of the volumes in % of the reference; lower is better",
+    **tasks.MEANINGS,
 }
 
 
 def of(rows: Sequence[Row], kind: str) -> list[str]:
     """The definitions of a family that rows have."""
     return sorted({definition for row in rows for definition in row.macro if family(definition) == kind})
+
+
+def first(rows: Sequence[Row]) -> list[str]:
+    """What rows are put in order by: Dice, or what their task has in its place."""
+    return leading({definition for row in rows for definition in row.macro})
+
+
+def of_labels(rows: Sequence[Row]) -> list[Row]:
+    """Those whose task is a label map: a mean over tasks would mix what cannot be compared."""
+    return [row for row in rows if row.section.task == "labels"]
 
 
 def meanings(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -35,9 +46,9 @@ def meanings(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def per_label(rows: Sequence[Row]) -> Table:
-    """Dice and HD95 of each label."""
+    """Dice and HD95 of each label; of another task what its rows are put in order by."""
     labels = list(dict.fromkeys(label for row in rows for label in row.labels))
-    wanted = [(label, definition) for label in labels for definition in (*of(rows, "dice"), *of(rows, "hd95"))]
+    wanted = [(label, definition) for label in labels for definition in (*first(rows), *of(rows, "hd95"))]
     shared = columns.shared_fields(rows)
     blocks = tuple(
         Block(
@@ -47,7 +58,7 @@ def per_label(rows: Sequence[Row]) -> Table:
         for members in columns.by_section(rows)
     )
     heads = [f"{label}: {plots.metric(definition)}" for label, definition in wanted]
-    notes = ("Dice: mean; HD95: median and quartiles over test subjects",)
+    notes = ("Dice: mean; HD95: median and quartiles over test subjects",) if of(rows, "dice") else ("means",)
     return Table(f"{columns.table_title(rows[0].section)} · per label", ("method", *heads), blocks, notes)
 
 
@@ -55,8 +66,8 @@ def _labelled(row: Row, label: str, definition: str) -> Cell:
     found = row.labels.get(label, {}).get(definition)
     if found is None:
         return Cell("")
-    if family(definition) == "dice":
-        return Cell(f"{found.mean:.3f}", found.mean)
+    if leading([definition]):
+        return Cell(f"{found.mean:.{3 if bounds(definition)[1] == 1 else 2}f}", found.mean)
     return Cell(f"{found.median:.1f} ({found.q1:.1f}–{found.q3:.1f})", found.median)
 
 
@@ -93,7 +104,7 @@ def over_datasets(content: Content, names: Sequence[str]) -> list[Table]:
     """One ranking per protocol over datasets, where at least two of them can be ranked."""
     made = []
     for name in dict.fromkeys(protocol for dataset in names for protocol in content.datasets[dataset]):
-        rows = [row for dataset in names for row in content.datasets[dataset].get(name, ())]
+        rows = of_labels([row for dataset in names for row in content.datasets[dataset].get(name, ())])
         if len({row.section.dataset for row in rows}) < 2:
             continue
         found, _ = overall(content.groups(rows))

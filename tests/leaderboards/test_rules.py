@@ -62,6 +62,17 @@ def of(record, part, **fields):
     return replace(record, **{part: replace(getattr(record, part), **fields)})
 
 
+def aged(record, error):
+    """The record as one of a number: every error 3 in size, and `error` of the first with its sign."""
+    values = {"absolute_error_years:v1": 3.0, "truth_years:v1": 40.0, "constant_absolute_error_years:v1": 9.0}
+    cases = tuple(
+        replace(one, label="age", tp=0, fp=0, fn=0, metrics={**values, "error_years:v1": error if number == 0 else 3.0})
+        for number, one in enumerate(record.cases[::2])
+    )
+    nothing = replace(record.budget, annotated_voxels=0, annotated_slices=0)
+    return replace(record, cases=cases, task="age", budget=nothing)
+
+
 BREACHES = [
     ("status", lambda r: replace(r, status="skipped", reason="3D only"), "skipped: 3D only"),
     ("format", lambda r: replace(r, definitions={**r.definitions, "record": "7"}), "its definitions say 7"),
@@ -76,6 +87,7 @@ BREACHES = [
     ("counts", lambda r: first(r, fn=-2), "a count that no image has"),
     ("counts", lambda r: first(r, tp=10**400), "a count that no image has"),
     ("counts", lambda r: first(r, status="missed"), "status 'missed' does not fit tp 8, fp 2, fn 2"),
+    ("task", lambda r: aged(r, 2.0), "an error of 2.0 that is 3.0 in size"),
     ("overlap", lambda r: value(r, dice__v1=0.95), "Dice 0.950000 is not 0.800000"),
     ("overlap", lambda r: value(r, dice__v1=None), "Dice none is not 0.800000"),
     ("overlap", lambda r: value(r, iou__v1=0.8), "IoU 0.800000 is not 0.666667"),
