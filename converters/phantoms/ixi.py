@@ -59,6 +59,7 @@ class Quirks:
     truncated: bool = False  # the first person's first image is cut in half
     short_dti: bool = False  # the first person has a volume less
     labels: bool = True  # label maps of T1 as a program would draw them, in labels/
+    signal: bool = False  # sex and age change the head, see `Head.of`, and edges are mixtures: something to learn
 
 
 NATURAL = Quirks()
@@ -95,7 +96,7 @@ def write(out: Path, cases: int, seed: int, quirks: Quirks = NATURAL) -> None:
             cut = quirks.truncated and person.number == 1 and (contrast, volume) == (quirks.contrasts[0], 0)
             _write(_place(out, contrast, stem, quirks), array.astype(np.int16), affine, cut=cut)
         if quirks.labels and "T1" in quirks.contrasts:
-            tissues, affine = _scan(person, seed, "T1")
+            tissues, affine = _scan(person, seed, "T1", quirks)
             _write(out / "labels" / f"{person.name}-T1_synthseg.nii.gz", _DERIVED[tissues], affine)
     if quirks.labels:
         (out / "labels").mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def truth(cases: int, seed: int, *, labels: bool = False) -> Iterator[Probe]:
             channel = f"dti-{volume:02d}" if contrast == "DTI" else contrast.lower()
             yield from probes((f"ixi-{contrast.lower()}", person.name, channel), array, affine)
         if labels:
-            tissues, affine = _scan(person, seed, "T1")
+            tissues, affine = _scan(person, seed, "T1", NATURAL)
             yield from probes(("ixi-t1", person.name, LABEL), _CODES[tissues], affine)
 
 
@@ -130,8 +131,7 @@ def _images(person: Person, seed: int, quirks: Quirks) -> Iterator[Image]:
     for contrast in quirks.contrasts:
         if contrast == "DTI" and "-IOP-" in person.name:
             continue
-        tissues, affine = _scan(person, seed, contrast)
-        clean = np.array(_SIGNALS[contrast], np.float32)[tissues]
+        clean, affine = _clean(person, seed, contrast, quirks)
         short = quirks.short_dti and person.number == 1
         for volume in range((_VOLUMES - short) if contrast == "DTI" else 1):
             rng = generator(seed, "noise", person.number, contrast, volume)
@@ -139,12 +139,33 @@ def _images(person: Person, seed: int, quirks: Quirks) -> Iterator[Image]:
             yield contrast, volume, np.rint(rician(rng, weighted, 6.0)).astype(np.int16), affine
 
 
-def _scan(person: Person, seed: int, contrast: str) -> tuple[head.Codes, npt.NDArray[np.float64]]:
-    """The tissues on the grid of a contrast, and its affine: T1 sagittal and turned by up to 7.7 degrees."""
+def _scan(
+    person: Person, seed: int, contrast: str, quirks: Quirks, fine: int = 1
+) -> tuple[head.Codes, npt.NDArray[np.float64]]:
+    """The tissues on the grid of a contrast, each voxel cut `fine` times along each axis, and the affine of the grid.
+
+    T1 is sagittal and turned by up to 7.7 degrees.
+    """
     shape, affine = _grid(
         generator(seed, "grid", person.number, "axial" if contrast in ("T2", "PD") else contrast), contrast
     )
-    return Head.draw(seed, person.number).tissues(shape, affine), affine
+    drawn = Head.draw(seed, person.number)
+    drawn = drawn.of(person.sex == 1, person.age) if quirks.signal else drawn
+    cut = affine.copy()
+    cut[:3, :3] /= fine
+    cut[:3, 3] -= (affine[:3, :3] - cut[:3, :3]).sum(1) / 2  # the same corner
+    return drawn.tissues((shape[0] * fine, shape[1] * fine, shape[2] * fine), cut), affine
+
+
+def _clean(
+    person: Person, seed: int, contrast: str, quirks: Quirks
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Voxels without noise and the affine; with a signal in them, means of eight parts of each voxel."""
+    fine = 2 if quirks.signal else 1
+    tissues, affine = _scan(person, seed, contrast, quirks, fine)
+    x, y, z = (n // fine for n in tissues.shape)
+    parts = np.array(_SIGNALS[contrast], np.float32)[tissues].reshape(x, fine, y, fine, z, fine)
+    return parts.mean((1, 3, 5)), affine
 
 
 def _grid(rng: np.random.Generator, contrast: str) -> tuple[tuple[int, int, int], npt.NDArray[np.float64]]:
