@@ -38,6 +38,11 @@ def methods() -> Iterator[Entry]:
     return _files("method", _SUITE / "baselines" / "methods")
 
 
+def tasks() -> Iterator[Entry]:
+    """What `--task` takes beside `labels`."""
+    return _files("task", _SUITE / "baselines" / "tasks")
+
+
 def profiles() -> Iterator[Entry]:
     """What `bench score --profile` takes."""
     return _files("profile", _SUITE / "bench" / "profiles")

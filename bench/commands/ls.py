@@ -1,4 +1,4 @@
-"""List datasets, sources, exports, protocols, methods, profiles or runs."""
+"""List datasets, sources, exports, protocols, methods, tasks, profiles or runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.output import print_json, print_table
 if TYPE_CHECKING:
     from bench.catalogue import Entry
 
-KINDS = ("datasets", "sources", "exports", "protocols", "methods", "profiles", "runs")
+KINDS = ("datasets", "sources", "exports", "protocols", "methods", "tasks", "profiles", "runs")
 
 
 @click.command()
@@ -44,6 +44,7 @@ def _entries(kind: str, data: Path, runs: Path) -> Iterator["Entry"]:
         "exports": catalogue.exports,
         "protocols": catalogue.protocols,
         "methods": catalogue.methods,
+        "tasks": catalogue.tasks,
         "profiles": catalogue.profiles,
     }
     return listing[kind]()
