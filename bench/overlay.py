@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from baselines.task import LABELS
 from bench.output import Advance
 from converters.errors import BenchError
 from leaderboards.record import Record
@@ -38,6 +39,8 @@ def pictures(
         if wanted.which == "none":
             continue
         record = Record.load(file)
+        if record.task != LABELS:
+            continue
         local = file.name == "record.json" and (file.parent / "predictions").is_dir()
         if not made_up(record.dataset) and (not local or wanted.which != "all"):
             hidden += local

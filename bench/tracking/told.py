@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from baselines.task import LABELS
 from leaderboards.record import Record
 from leaderboards.summary import summarise
 
@@ -121,12 +122,14 @@ def part(name: str) -> str:
 
 
 def pictures(plan: "Plan", record: Record | None, which: Which) -> Iterator[tuple[str, "Image"]]:
-    """The worst, the median and the best test case with the contours of reference and prediction."""
+    """The worst, the median and the best test case of a task of label maps, with the contours of both maps."""
     from bench.overlay import SLICES
     from bench.pictures import extremes, overlay
     from leaderboards.site.content import made_up
 
-    if record is None or which == "none" or (which == "phantoms" and not made_up(record.dataset)):
+    if record is None or record.task != LABELS or which == "none":
+        return
+    if which == "phantoms" and not made_up(record.dataset):
         return
     there = {case.id: plan.folder / "predictions" / f"{case.id}.nii.gz" for case in plan.test}
     for one in extremes(record, [case for case, path in there.items() if path.is_file()]):
