@@ -38,6 +38,12 @@ class Clock:
             self.bins[_bin((now - self._last) * 1000)] += 1
         self._last = now
 
+    def skip(self) -> None:
+        """What passes until the next tick is no step; on a GPU, after a synchronisation."""
+        self.fold()
+        self._events.clear()
+        self._last = None
+
     def fold(self) -> None:
         """Count the steps whose end the device has reached; after a synchronisation, all of them."""
         while len(self._events) > 1 and self._events[1].query():  # type: ignore[no-untyped-call]

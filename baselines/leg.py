@@ -39,6 +39,7 @@ class Leg:
     stage: Stage | None = None  # None: the method has but one
     weights: Path | None = None  # folder of the model that it starts from; None: fresh weights
     last: bool = True
+    halts: Callable[[int], bool] | None = None  # after the snapshot of so many steps: does the leg end there?
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +77,11 @@ def run_leg(leg: Leg) -> Ran:
             "the ranks do not see the same checkpoint", where=leg.out, mend="a folder that all machines share"
         )
     meter = Meter(device, progress.tally)
-    cases = leg.cases(method) if progress.step < config.steps else []
+    ended = progress.step == config.steps or ranks.some(_halted(leg, progress.step))
+    cases = leg.cases(method) if not ended else []
     loop = Loop(method, optimizer, cases, config, leg.seed, device, progress.parts)
-    progress = _run(leg, loop, meter, progress)
+    if not ended:
+        progress = _run(leg, loop, meter, progress)
     return Ran(loop, progress.tally, compiled)
 
 
@@ -98,11 +101,9 @@ def _run(leg: Leg, loop: Loop, meter: Meter, progress: Progress) -> Progress:
         for step in loop.steps(progress.step, leg.out / "log.jsonl" if leads else Path(os.devnull)):
             leg.told(step + 1)
             meter.tick(config.batch)
-            if step + 1 in leg.snapshots:  # before the checkpoint: after it nobody comes back for this step
-                loop.settle()
-                if leads:
-                    save_model(loop.method, leg.spec, leg.snapshots[step + 1])
-            last, stop = step + 1 == config.steps, ranks.some(asked.is_set())
+            # Before the checkpoint: after it nobody comes back for this step.
+            halted = step + 1 in leg.snapshots and _snapshot(leg, loop, meter, step + 1)
+            last, stop = halted or step + 1 == config.steps, ranks.some(asked.is_set())
             if last or stop or (step + 1) % config.checkpoint_every == 0:
                 loop.settle()
                 progress = Progress(step=step + 1, recipe=progress.recipe, tally=meter.tally(), parts=loop.parts)
@@ -111,4 +112,21 @@ def _run(leg: Leg, loop: Loop, meter: Meter, progress: Progress) -> Progress:
             if stop and not (last and leg.last):
                 ranks.meet()  # the checkpoint is whole
                 raise KeyboardInterrupt
+            if halted:
+                break
     return progress
+
+
+def _snapshot(leg: Leg, loop: Loop, meter: Meter, done: int) -> bool:
+    """Keep the model as it is after so many steps, and ask whether to end there; whoever is asked takes no time."""
+    loop.settle()
+    if ranks.leads():
+        save_model(loop.method, leg.spec, leg.snapshots[done])
+    if leg.halts is None:
+        return ranks.some(False)
+    with meter.paused():
+        return ranks.some(_halted(leg, done))
+
+
+def _halted(leg: Leg, done: int) -> bool:
+    return leg.halts is not None and done in leg.snapshots and leg.halts(done)

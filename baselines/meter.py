@@ -94,6 +94,18 @@ class Meter:
             with self._lock:
                 self.stages[name] = self.stages.get(name, 0.0) + seconds
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time of the block out; memory and energy are those of the process and the GPU all the same."""
+        wait_for(self.device)
+        start = time.perf_counter()
+        yield
+        away = time.perf_counter() - start
+        self.start += away
+        if self.window is not None:
+            self.window += away
+        self._clock.skip()
+
     def tally(self) -> Tally:
         """Everything counted up to now, earlier segments included."""
         wait_for(self.device)

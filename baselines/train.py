@@ -38,6 +38,7 @@ class Setting:
     plugin: Path | None = None
     cache: Path | None = None  # folder of packs, shared between runs; None: prepared cases are held in memory
     progress: Callable[[int, int], None] | None = None  # called with (step, steps)
+    stop: Callable[[int, Path], bool] | None = None  # asked after each snapshot, with its step and folder: end here?
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _leg(course: _Course) -> Leg:
         told=lambda done: told(done, steps) if told is not None else None,
         snapshots=_snapshots(course),
         before=Tally(),
+        halts=_halts(course, 0),
     )
 
 
@@ -174,6 +176,7 @@ def _legs(course: _Course) -> list[Leg]:
                 snapshots={step - done: folder for step, folder in whole.snapshots.items()} if last else {},
                 stage=stage,
                 last=last,
+                halts=_halts(course, done),
             )
         )
     return found
@@ -195,6 +198,11 @@ def _relabelled(course: _Course, leg: Leg, before: Stage, states: Path | None) -
         if not spent.is_file():
             write_json(spent, meter.tally())
     return dataclasses.replace(leg, cases=partial(_cases, course, view), before=read_json(spent, Tally))
+
+
+def _halts(course: _Course, before: int) -> Callable[[int], bool] | None:
+    stop, folders = course.setting.stop, _snapshots(course)
+    return None if stop is None else lambda step: stop(before + step, folders[before + step])
 
 
 def _tell(told: Callable[[int], None], before: int, done: int) -> None:

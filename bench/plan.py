@@ -72,7 +72,7 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
     made = Plan(recipe, dataset, split, protocol, runs, others)
     if recipe.task != LABELS and not made.test:
         raise BenchError(f"no test subject of split '{split.name}' has what task '{recipe.task}' asks for")
-    if recipe.selection == "best_val" and not made.validation:
+    if recipe.selection != "last" and not made.validation:
         raise BenchError(
             f"split '{split.name}' has no validation subject with a label to select a step by",
             where=dataset.root,

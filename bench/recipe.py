@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent / "recipes"
 class Recipe(Settings):
     """Everything that decides a number."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"predict", "unlabelled"})
+    later: ClassVar[frozenset[str]] = frozenset({"predict", "unlabelled", "patience"})
 
     dataset: str
     split: str = "default"
@@ -33,8 +33,10 @@ class Recipe(Settings):
     fold: int = 0  # k > 0 takes the split "<split>-fold<k>"
     task: str = LABELS  # or a file of `baselines/tasks/`
     # "last": the last step of a fixed schedule, no validation label is spent; "best_val": of `train.snapshots` the one
-    # with the best mean Dice on the validation subjects, whose labels count in the budget.
-    selection: Literal["last", "best_val"] = "last"
+    # with the best mean Dice on the validation subjects, whose labels count in the budget; "early_stop": the same, but
+    # they are looked at as training goes, which ends when so many looks in a row were no better than the best before.
+    selection: Literal["last", "best_val", "early_stop"] = "last"
+    patience: int = 3  # of early_stop
     preset: str = ""
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
@@ -45,8 +47,10 @@ class Recipe(Settings):
             raise BenchError(reason)
         if self.task != LABELS and self.selection != "last":
             raise BenchError(f"selection = '{self.selection}' is by Dice, which task '{self.task}' has not")
-        if self.selection == "best_val" and not self.train.snapshots:
-            raise BenchError("train.snapshots = 0 leaves best_val nothing to select from")
+        if self.selection != "last" and not self.train.snapshots:
+            raise BenchError(f"train.snapshots = 0 leaves {self.selection} nothing to select from")
+        if self.patience < 1:
+            raise BenchError(f"patience = {self.patience} must be positive")
 
     @property
     def split_name(self) -> str:
@@ -138,7 +142,7 @@ def _typed(merged: Mapping[str, Any], bf16: bool, file: Path | None) -> Recipe:
     train = dict(merged.get("train", {}))
     if train.get("precision", "auto") == "auto":
         train["precision"] = "bf16" if bf16 else "fp32"
-    if merged.get("selection") == "best_val" and "snapshots" not in train:
+    if merged.get("selection", "last") != "last" and "snapshots" not in train:
         steps = train.get("steps", TrainConfig().steps)
         train["snapshots"] = min(SNAPSHOTS, steps) if isinstance(steps, int) else SNAPSHOTS
     try:

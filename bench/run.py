@@ -74,23 +74,26 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     from baselines import predict, train
     from bench.matching import with_dataset
     from bench.score import Structures, prediction_digests, score_matches
-    from bench.selection import best_val
+    from bench.selection import EarlyStop, best_val
 
     recipe, folder = plan.recipe, plan.folder
     shown = folder / "view"
     seen = view(plan.dataset, plan.split, plan.protocol, recipe.draw, shown, others=plan.others, task=recipe.task)
     _tell_ranks(1)
     told = place.progress
+    where = predict.Setting(place.device, place.plugin, None, recipe.predict)
+    stop = EarlyStop(plan, where) if recipe.selection == "early_stop" else None
     try:
-        setting = train.Setting(recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n))
+        setting = train.Setting(
+            recipe.seed, place.device, place.plugin, place.cache, lambda i, n: told("train", i, n), stop
+        )
         trained = train.train(seen, recipe.train, folder / "model", setting, recipe.task)
     except train.RefusedError as error:
         return record(plan, seen, status="skipped", reason=error.what)
     if place.track:  # its time and memory are part of what was measured
         told_to = {"tracked": " ".join(sorted({wanted.name for wanted in place.track}))}
         trained = dataclasses.replace(trained, machine=trained.machine | told_to)
-    where = predict.Setting(place.device, place.plugin, None, recipe.predict)
-    selected = None
+    selected = stop.selected(trained) if stop is not None else None
     if recipe.selection == "best_val":
         selected = best_val(plan, trained, where, lambda i, n: told("select", i, n))
     # Predictions are made and scored afresh each time: half a folder from an interrupted run is written over.

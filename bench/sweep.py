@@ -189,9 +189,8 @@ def _recorded(told: Standing, file: Path) -> Standing:
     if record.status == "skipped":
         return msgspec.structs.replace(told, state="skipped", reason=record.reason or "")
     summary = summarise([record.cases], "dice:v1")
-    return msgspec.structs.replace(
-        told, state="done", steps=told.of, dice=summary.mean if summary is not None else None
-    )
+    steps = told.of if record.chosen is None else max(record.chosen.dice)
+    return msgspec.structs.replace(told, state="done", steps=steps, dice=summary.mean if summary is not None else None)
 
 
 def _taken(model: Path) -> int:

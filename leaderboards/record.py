@@ -70,11 +70,12 @@ class Budget(Strict, omit_defaults=True):
     minutes: float | None = None  # estimated, of a person at work: the cost model is in docs/protocols.md
 
 
-class Chosen(Strict):
+class Chosen(Strict, omit_defaults=True):
     """The step whose weights are tested, and the mean Dice on the validation cases after each step compared."""
 
     step: int
-    dice: dict[int, float]
+    dice: dict[int, float]  # of early stopping up to the step at which training ended
+    accuracy: dict[int, float] = {}  # early stopping: share of their annotated voxels that are right
 
 
 class Record(Strict, omit_defaults=True, dict=True):
