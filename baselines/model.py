@@ -13,12 +13,15 @@ from baselines.device import compiles
 from baselines.goal import Goal
 from baselines.method import Method, build, find
 from baselines.nets import maker, networks
+from baselines.onnx_method import GRAPH, OnnxMethod
 from baselines.pictures import Picture
 from baselines.task import LABELS
 from baselines.task import find as find_task
 from baselines.values import Known, Value
 from converters.errors import BenchError
 from converters.files import read_json, write_bytes, write_json
+
+MODEL = "model.json"
 
 
 class ModelSpec(Settings):
@@ -59,17 +62,38 @@ def make_method(spec: ModelSpec, plugin: Path | None = None) -> Method:
 
 def save_model(method: Method, spec: ModelSpec, folder: Path) -> None:
     """Write model.safetensors and model.json, each atomically."""
+    save_weights(method, folder)
+    write_json(folder / MODEL, plain(spec))
+
+
+def save_weights(method: Method, folder: Path) -> None:
+    """Write model.safetensors, atomically."""
     write_bytes(folder / "model.safetensors", save({k: v.contiguous().cpu() for k, v in method.state_dict().items()}))
-    write_json(folder / "model.json", plain(spec))
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """What a model's folder says of it, in our layout or in that of Hugging Face.
+
+    Raises:
+        BenchError: the file is absent or damaged.
+    """
+    from baselines.hub import is_hub, read_hub
+
+    return read_hub(folder)[0] if is_hub(folder) else read_json(folder / MODEL, ModelSpec)
 
 
 def load_model(folder: Path, device: torch.device, plugin: Path | None = None) -> tuple[Method, ModelSpec]:
-    """A saved model, ready to predict.
+    """A saved model, ready to predict: as it was trained, or as `baselines.export` wrote it.
 
     Raises:
         BenchError: a file is absent or damaged, or the weights are another model's.
+        EnvironmentFault: what runs an exported model is not installed.
     """
-    spec = read_json(folder / "model.json", ModelSpec)
+    spec = read_spec(folder)
+    if (folder / GRAPH).is_file():
+        exported = OnnxMethod(folder / GRAPH, device).eval()
+        exported.goal = spec.goal
+        return exported, spec
     # The weights come from the file: fetching the pre-trained encoder again would be work for nothing.
     fresh = msgspec.structs.replace(spec.net, config=msgspec.structs.replace(spec.net.config, encoder_weights=None))
     method = make_method(msgspec.structs.replace(spec, net=fresh), plugin)

@@ -65,7 +65,7 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
         written.result()
         tally = meter.tally()
         one = torch.zeros(1, spec.net.in_channels, *spec.config.patch, device=device)
-        return cost(tally, device, windows.batch, precision, macs=macs(method, one))
+        return cost(tally, device, windows.batch, precision, macs=macs(method, one) or None)
 
 
 def opened(model: Path, dataset: Dataset, setting: Setting) -> tuple[Method, ModelSpec, str]:

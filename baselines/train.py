@@ -12,6 +12,7 @@ from baselines import ranks
 from baselines.cache import Prepared, counts, prepare
 from baselines.config import TrainConfig, plain
 from baselines.device import describe, settings
+from baselines.inputs import save_inputs
 from baselines.leg import Leg, Ran, fresh, run_leg
 from baselines.log import join
 from baselines.meter import Meter, More, Tally, cost, macs
@@ -101,6 +102,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting, task:
         method = ran.loop.method
         if ranks.leads():
             save_model(method, spec, out)
+            save_inputs(view, out)
         sample = torch.zeros(1, spec.net.in_channels, *config.patch, device=device)
         more = More(parts=ran.loop.parts, held_items_per_s=ran.loop.held_rate(), macs=macs(method, sample))
         spent = cost(ran.tally, device, config.batch, config.precision, **more)

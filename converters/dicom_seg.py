@@ -24,6 +24,17 @@ from converters.volume import Volume
 SCHEME = "99FRUGALSEG"  # of structures without a concept
 _SCT = "SCT"
 _ANATOMY = ("123037004", _SCT, "Anatomical Structure")
+# What a file must have and may leave empty (type 2); anonymised ones often lack it.
+_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+)
 _LETTERS = 64  # of a segment's label and of the meaning of a code
 
 Masks = npt.NDArray[np.uint8]
@@ -128,7 +139,12 @@ def _sources(series: Series) -> list[Any]:
     """The headers that a segmentation repeats: of each slice, or of the one file that holds all."""
     from pydicom import dcmread
 
-    return [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
+    found = [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
+    for source in found:
+        for keyword in _EMPTY:
+            if keyword not in source:
+                setattr(source, keyword, "")
+    return found
 
 
 def _order(series: Series) -> list[int]:

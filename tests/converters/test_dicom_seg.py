@@ -15,8 +15,8 @@ DRAWN = Drawn({"liver": 1, "lump": 2, "all of it": (1, 2)}, INFO, "frugalseg sup
 
 
 def complete(_, dataset):
-    put(FrameOfReferenceUID=UID + "5", PatientSex="", PatientBirthDate="", StudyDate="", StudyTime="")(dataset)
-    put(AccessionNumber="", StudyID="", ReferringPhysicianName="")(dataset)
+    """What anonymised files leave out, such as dates, may be lacking; a frame of reference may not."""
+    put(FrameOfReferenceUID=UID + "5")(dataset)
 
 
 @pytest.fixture
@@ -88,6 +88,13 @@ def test_a_label_map_that_lies_elsewhere_is_refused(highdicom, series, tmp_path)
     moved = series.volume.affine + np.array([[0, 0, 0, 9.0]] + [[0.0] * 4] * 3)
     with pytest.raises(BenchError, match="not on the grid of the series"):
         write_segmentation(tmp_path / "seg.dcm", Volume(painted(series).array, moved), series, DRAWN)
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_a_series_without_a_frame_of_reference_is_refused(highdicom, tmp_path):
+    bare = read_series(write_series(tmp_path / "series"))
+    with pytest.raises(BenchError, match="no segmentation of this series can be made"):
+        write_segmentation(tmp_path / "seg.dcm", painted(bare), bare, DRAWN)
     assert not (tmp_path / "seg.dcm").exists()
 
 

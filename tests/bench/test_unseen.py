@@ -1,0 +1,261 @@
+"""`bench predict` of files that no dataset holds (docs/predict.md): label maps as for the same images in a dataset."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import tiny_dataset
+
+from baselines.config import NetConfig, PredictConfig, TrainConfig
+from baselines.inputs import INPUTS
+from baselines.predict import Setting, predict
+from baselines.train import Setting as Training
+from baselines.train import train
+from bench import unseen
+from converters.convert import convert
+from converters.dataset import Dataset
+from converters.description import Channel
+from converters.dicom import read_series
+from converters.dicom_seg import read_segmentation
+from converters.errors import UsageError
+from converters.given import Inputs, Reading, as_given, dataset_of, inputs_of
+from converters.phantoms import chaos, folder
+from converters.preparation import Preparation
+from converters.volume import Volume, axis_codes, read_label, read_nifti, turned, write_nifti
+
+
+def trained(dataset, out, **changes):
+    """A model of a few steps: its label maps mean nothing, but hold more than one code."""
+    fixed = {"net": NetConfig(widths=(4, 8), dropout=(0.0, 0.0)), "steps": 8, "batch": 4, "lr": 0.02}
+    fixed |= {"patch": (16, 16), "grid": (1.5, 1.5), "deterministic": True, "threads": 1}
+    train(dataset, TrainConfig(**fixed | changes), out, Training())
+    return out
+
+
+def of_dataset(model, dataset, out, **config):
+    """Case -> its label map by the way that runs take."""
+    predict(model, dataset, dataset.cases, out, Setting(config=PredictConfig(**config)))
+    return {case.id: read_label(out / f"{case.id}.nii.gz") for case in dataset.cases}
+
+
+@pytest.fixture(scope="module")
+def hearts_model(tmp_path_factory):
+    """A tiny dataset of hearts, a model of it, and its label maps."""
+    room = tmp_path_factory.mktemp("hearts")
+    dataset = tiny_dataset(room / "tiny", 4, shape=(24, 20, 3))
+    model = trained(dataset, room / "model")
+    return dataset, model, of_dataset(model, dataset, room / "expected")
+
+
+def elsewhere(dataset, case, path, codes):
+    """The image of a case as a file of its own, axes in another order."""
+    volume = read_nifti(dataset.path(case.images["cine"].file))
+    write_nifti(path, turned(volume, codes))
+    return path
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SAR"])
+def test_a_nifti_file_of_any_orientation_is_labelled_as_its_case_is(codes, hearts_model, bench, tmp_path):
+    dataset, model, expected = hearts_model
+    case = dataset.cases[1]
+    file = elsewhere(dataset, case, tmp_path / "scan of somebody.nii.gz", codes)
+    done = bench("predict", model, file, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0, done.err
+    made = read_label(tmp_path / "out" / "scan of somebody.nii.gz")
+    assert axis_codes(made.affine) == codes and made.same_grid(read_nifti(file))
+    assert np.array_equal(turned(made, "RAS").array, expected[case.id].array)
+    assert len(np.unique(made.array)) > 1
+
+
+def test_flags_and_the_check_are_those_of_datasets(hearts_model, bench, tmp_path):
+    dataset, model, _ = hearts_model
+    case = dataset.cases[0]
+    file = elsewhere(dataset, case, tmp_path / "a.nii.gz", "RAS")
+    words = ("--device", "cpu", "--mirror", "--overlap", 0, "--check", "--json")
+    done = bench("predict", "--model", model, file, "--out", tmp_path / "out", *words)
+    told = json.loads(done.out)
+    assert (done.code, told["files"], told["float32"]["differ"]) == (0, ["a.nii.gz"], 0)
+    expected = of_dataset(model, dataset, tmp_path / "expected", mirror=True, overlap=0.0)
+    assert np.array_equal(read_label(tmp_path / "out" / "a.nii.gz").array, expected[case.id].array)
+
+
+def test_one_file_that_cannot_be_read_does_not_stop_the_others(hearts_model, bench, tmp_path):
+    dataset, model, _ = hearts_model
+    good = elsewhere(dataset, dataset.cases[0], tmp_path / "good.nii.gz", "RAS")
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_bytes(good.read_bytes()[:200])
+    done = bench("predict", model, bad, good, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 3 and "bad.nii.gz" in done.err and "1 of 2 images" in done.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
+    done = bench("predict", model, bad, "--out", tmp_path / "none", "--device", "cpu")
+    assert done.code == 3 and not (tmp_path / "none").exists()
+
+
+def test_a_stack_along_another_axis_than_in_the_training_is_told(hearts_model, bench, tmp_path):
+    model = hearts_model[1]
+    sagittal = Volume(np.arange(4 * 20 * 20, dtype=np.int16).reshape(4, 20, 20), np.diag([8.0, 1.5, 1.5, 1.0]))
+    write_nifti(tmp_path / "sagittal.nii.gz", sagittal)
+    done = bench("predict", model, tmp_path / "sagittal.nii.gz", "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0
+    assert "sagittal: its slices run right-left, those of the training foot-head" in done.err
+
+
+def test_what_does_not_go_together_is_a_usage_error(hearts_model, bench, tmp_path):
+    dataset, model, _ = hearts_model
+    file = elsewhere(dataset, dataset.cases[0], tmp_path / "a.nii.gz", "RAS")
+    cases = {
+        "give either --dataset or images": (model,),
+        "give either": (model, file, "--dataset", "tiny"),
+        "no model is named": (),
+        "there is no folder": (file, file),
+        "--split is for --dataset": (model, file, "--split", "default"),
+        "is no DICOM series": (model, file, "--to", "dicomseg"),
+        "is no picture": (model, file, "--to", "picture"),
+        "is given twice": (model, file, file),
+        "is no spacing": (model, file, "--spacing", "1,1"),
+    }
+    for told, words in cases.items():
+        done = bench("predict", *words, "--out", tmp_path / "out", "--device", "cpu")
+        assert done.code == 2 and told in done.err, (told, done.err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(hearts_model, bench, tmp_path):
+    dataset, model, _ = hearts_model
+    files = [elsewhere(dataset, dataset.cases[n], tmp_path / f"p{n}" / "scan.nii.gz", "RAS") for n in (0, 1)]
+    assert bench("predict", model, *files, "--out", tmp_path / "out", "--device", "cpu").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p0-scan.nii.gz", "p1-scan.nii.gz"]
+
+
+def test_a_model_without_its_inputs_is_read_with_the_view_beside_it(hearts_model, bench, tmp_path):
+    dataset, model, expected = hearts_model
+    alone = tmp_path / "run" / "model"
+    alone.mkdir(parents=True)
+    for name in ("model.json", "model.safetensors"):
+        (alone / name).write_bytes((model / name).read_bytes())
+    file = elsewhere(dataset, dataset.cases[0], tmp_path / "a.nii.gz", "RAS")
+    words = ("predict", alone, file, "--out", tmp_path / "out", "--device", "cpu")
+    done = bench(*words)
+    assert done.code == 3 and f"there is no {INPUTS}" in done.err
+    (alone.parent / "view").symlink_to(dataset.root)
+    assert bench(*words).code == 0
+    assert np.array_equal(read_label(tmp_path / "out" / "a.nii.gz").array, expected["s00-ed"].array)
+
+
+def test_preparation_of_the_training_is_made_of_a_file_too_and_undone(hearts_model, tmp_path):
+    dataset, _, _ = hearts_model
+    raw, asked = tmp_path / "raw" / "images", Preparation(spacing=(2.0, 2.0, 8.0))
+    for case in dataset.cases[:4]:
+        elsewhere(dataset, case, raw / f"{case.id}.nii.gz", "LAS")
+    lines = ('name = "again"', 'licence = "CC0-1.0"', 'citation = "nobody"', 'modality = "MR"', "ndim = 3")
+    (raw.parent / "frugalseg.toml").write_text("\n".join((*lines, 'images = "images"')) + "\n")
+    (report,) = convert("folder", raw.parent, tmp_path / "data", preparation=asked)
+    prepared = Dataset.load(report.root)
+    inputs = inputs_of(prepared)
+    given = unseen.named([str(raw / "s01-ed.nii.gz")], inputs)
+    made, (taken,), failures = dataset_of(given, inputs, Reading(), tmp_path / "scratch")
+    case = prepared.case("s01-ed")
+    assert failures == {} and made.cases[0].geometry == case.geometry
+    assert made.cases[0].images["image"].data_sha256 == case.images["image"].data_sha256
+    back = as_given(Volume(np.ones(case.geometry.shape, np.uint8), np.array(case.geometry.affine)), taken)
+    assert back.same_grid(read_nifti(raw / "s01-ed.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def abdomens(tmp_path_factory):
+    """Made-up CHAOS patients as DICOM series, converted, and a model of both phases."""
+    room = tmp_path_factory.mktemp("chaos")
+    chaos.write(room / "raw", 1, 0)
+    (report,) = convert("chaos", room / "raw", room / "data", only=("chaos-mr-t1",))
+    dataset = Dataset.load(report.root)
+    model = trained(dataset, room / "model", patch=(32, 32), grid=(4.0, 4.0))
+    return room / "raw", dataset, model, of_dataset(model, dataset, room / "expected")
+
+
+def test_dicom_series_of_several_channels_are_labelled_as_their_case_is(abdomens, bench, tmp_path):
+    raw, dataset, model, expected = abdomens
+    study = next(raw.glob("Train_Sets/MR/*/T1DUAL/DICOM_anon"))
+    words = [f"out-phase={study / 'OutPhase'}", f"in-phase={study / 'InPhase'}"]  # in any order
+    done = bench("predict", model, *words, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0, done.err
+    made = read_label(tmp_path / "out" / "InPhase.nii.gz")
+    (case,) = dataset.cases
+    assert np.array_equal(turned(made, "RAS").array, expected[case.id].array)
+    assert axis_codes(made.affine) == case.geometry.source_orientation
+    assert len(np.unique(made.array)) > 1
+
+
+def test_a_dicom_series_gets_a_segmentation_that_reads_back_as_its_label_map(abdomens, bench, tmp_path):
+    pytest.importorskip("highdicom", reason="needs the extra [dicomseg]")
+    from pydicom import dcmread
+
+    raw, dataset, model, expected = abdomens
+    study = next(raw.glob("Train_Sets/MR/*/T1DUAL/DICOM_anon"))
+    words = (f"in-phase={study / 'InPhase'}", f"out-phase={study / 'OutPhase'}", "--to", "dicomseg")
+    done = bench("predict", model, *words, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0, done.err
+    found = read_segmentation(tmp_path / "out" / "InPhase.dcm", read_series(sorted((study / "InPhase").iterdir())))
+    label = expected[dataset.cases[0].id].array
+    assert list(found) == ["liver", "right kidney", "left kidney", "spleen"]
+    for name, code in dataset.labels.items():
+        assert np.array_equal(turned(found[name], "RAS").array, label == code)
+    concepts = {
+        segment.SegmentLabel: segment.SegmentedPropertyTypeCodeSequence[0].CodeValue
+        for segment in dcmread(tmp_path / "out" / "InPhase.dcm").SegmentSequence
+    }
+    assert concepts == {name: info.snomed for name, info in dataset.file.bench.label_info.items()}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["a.nii.gz"], "names no channel; the model reads in-phase, out-phase"),
+        (["in-phase=a", "in-phase=b"], "channel in-phase comes twice before there is one for out-phase"),
+        (["in-phase=a"], "the last image has no file for out-phase"),
+    ],
+)
+def test_a_channel_too_few_or_too_many_is_refused(words, told, abdomens):
+    with pytest.raises(UsageError, match=told):
+        unseen.named(words, inputs_of(abdomens[1]))
+
+
+def test_pictures_in_colours_are_three_channels_of_one_file():
+    channels = tuple(Channel(name=name, modality="OT") for name in ("red", "green", "blue"))
+    inputs = Inputs(dataset="x", ndim=2, channels=channels, labels={"background": 0})
+    (given,) = unseen.named(["a/b.png"], inputs)
+    assert (given.name, given.files.keys()) == ("b", {"image"})
+
+
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory):
+    """Made-up PNG pictures, converted, and a model of them on a grid in mm."""
+    room = tmp_path_factory.mktemp("lungs")
+    folder.write(room / "raw", 2, 0)
+    (report,) = convert("folder", room / "raw", room / "data")
+    dataset = Dataset.load(report.root)
+    model = trained(dataset, room / "model", patch=(32, 32), grid=(0.8, 0.6))
+    return room / "raw", dataset, model, of_dataset(model, dataset, room / "expected")
+
+
+def test_a_png_is_labelled_as_its_case_is_and_so_is_the_png_of_codes(lungs, bench, tmp_path):
+    raw, dataset, model, expected = lungs
+    files = sorted((raw / "images").iterdir())
+    words = ("--spacing", "0.8,0.6", "--device", "cpu", "--to", "picture")
+    done = bench("predict", model, *files, "--out", tmp_path / "out", *words)
+    assert done.code == 0, done.err
+    for file in files:
+        case = next(case for case in dataset.cases if case.native_id == file.stem)
+        grey = np.asarray(Image.open(tmp_path / "out" / file.name))
+        assert grey.shape == np.asarray(Image.open(file)).shape[:2]
+        # The converter turns columns and rows round.
+        assert np.array_equal(grey.T[::-1, ::-1, None], expected[case.id].array)
+    assert len(np.unique(grey)) > 1
+
+
+def test_a_picture_without_millimetres_has_no_place_on_a_grid_in_mm(lungs, bench, tmp_path):
+    raw, _, model, _ = lungs
+    file = next((raw / "images").iterdir())
+    done = bench("predict", model, file, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 3 and "says nothing of millimetres" in done.err and "--spacing" in done.err
+    assert not (tmp_path / "out").exists()
