@@ -8,7 +8,7 @@ comma := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods coverage faults docs blocks \
-  cluster kills tasks tracking fuzz constraints clean
+  cluster kills tasks tracking transfer fuzz constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -84,6 +84,10 @@ tasks: $(READY) ## learn sex, age, a code and a finer image from made-up heads w
 tracking: $(READY) ## track runs in TensorBoard and MLflow (installs them: about 600 MB) and read it back: five minutes
 	$(call install,.[dev$(comma)track])
 	$(BIN)/pytest -rs tests/bench/test_tracking.py tests/bench/test_tracking_stores.py
+
+transfer: $(READY) ## models as ONNX, label maps as DICOM (installs both: 130 MB), read back: two minutes
+	$(call install,.[dev$(comma)onnx$(comma)dicomseg])
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs tests/bench/test_export_model.py tests/bench/test_unseen.py tests/converters/test_dicom_seg.py
 
 cluster: $(READY) ## kill a Ray node and a submitit job under a sweep (installs both: 230 MB): five minutes
 	$(call install,.[dev$(comma)ray$(comma)slurm])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from baselines.task import LABELS, find
 from converters.errors import BenchError
 from leaderboards.escape import markdown
 from leaderboards.record import Record
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from baselines.model import ModelSpec
     from converters.given import Inputs
 
+_PIPELINES = {"": "image-segmentation", "class": "image-classification", "image": "image-to-image"}  # by kind of task
 _LONG = 2000  # characters of a citation
 _ALL = "mean"
+Rows = Mapping[str, Mapping[str, Summary]]  # metric -> structure, or the mean of all -> summary over subjects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ def card(about: About, spec: "ModelSpec", inputs: "Inputs", parity: "Parity") ->
         _check(record, parity)
         name = f"{record.dataset} {record.protocol} {record.method}"
     rows = _scores(record) if record is not None else {}
-    parts = [_yaml(name, inputs, rows, about), f"# {markdown(name)}\n", *_about(spec, inputs)]
+    parts = [_yaml(name, spec, inputs, (rows, about)), f"# {markdown(name)}\n", *_about(spec, inputs)]
     parts += _told(record, rows) if record is not None else ["## Scores\n\nNone: the export was given no record.\n"]
     parts += [*_data(inputs), *_use(spec, inputs, parity)]
     return "\n".join(parts)
@@ -62,8 +65,8 @@ def _check(record: Record, parity: "Parity") -> None:
         )
 
 
-def _scores(record: Record) -> dict[str, dict[str, Summary]]:
-    """Metric -> structure, or the mean of all -> summary over subjects; those that rows are ranked by come first."""
+def _scores(record: Record) -> Rows:
+    """Those metrics that rows are ranked by come first; of a task without such, all that say what is better."""
     known = sorted(definition for definition in definitions(record.cases) if direction(definition))
     first = ranked(known)
     shown = [*first, *(d for d in known if short(d) == "hd95")] if first else known
@@ -75,13 +78,16 @@ def _scores(record: Record) -> dict[str, dict[str, Summary]]:
     return found
 
 
-def _yaml(name: str, inputs: "Inputs", rows: Mapping[str, Mapping[str, Summary]], about: About) -> str:
+def _yaml(name: str, spec: "ModelSpec", inputs: "Inputs", told: tuple[Rows, About]) -> str:
     """The front matter: YAML, of which JSON is a part."""
+    rows, about = told
+    kind = "" if spec.task == LABELS else find(spec.task).kind
+    pipeline = _PIPELINES.get(kind)
     facts: dict[str, object] = {
         "library_name": "frugalseg",
         "license": about.licence,
-        "pipeline_tag": "image-segmentation",
-        "tags": ["frugalseg", "medical", "segmentation", *sorted({channel.modality for channel in inputs.channels})],
+        **({"pipeline_tag": pipeline} if pipeline else {}),
+        "tags": ["frugalseg", "medical", *sorted({channel.modality for channel in inputs.channels})],
     }
     if (record := about.record) is not None:
         metrics = [
@@ -90,7 +96,7 @@ def _yaml(name: str, inputs: "Inputs", rows: Mapping[str, Mapping[str, Summary]]
             for label, summary in each.items()
         ]
         result = {
-            "task": {"type": "image-segmentation"},
+            "task": {"type": pipeline or spec.task},
             "dataset": {"name": record.dataset, "type": record.dataset, "split": record.split},
             "metrics": metrics,
         }
@@ -101,17 +107,17 @@ def _yaml(name: str, inputs: "Inputs", rows: Mapping[str, Mapping[str, Summary]]
 
 def _about(spec: "ModelSpec", inputs: "Inputs") -> Iterator[str]:
     channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in inputs.channels)
-    names = ", ".join(spec.labels)
+    what = f"labels {', '.join(spec.labels)}" if spec.task == LABELS else f"predicts {spec.task}"
     yield (
         f"Trained by frugalseg with the method `{spec.config.method}`; network "
-        f"`{spec.net.config.arch}`, {len(spec.config.patch)}D. Reads {markdown(channels, _LONG)}; labels "
-        f"{markdown(names, _LONG)}. For research: no medical device, and nobody has approved it for patients.\n"
+        f"`{spec.net.config.arch}`, {len(spec.config.patch)}D. Reads {markdown(channels, _LONG)}; "
+        f"{markdown(what, _LONG)}. For research: no medical device, and nobody has approved it for patients.\n"
     )
     if inputs.dataset.startswith("phantom-"):
         yield "**Trained on made-up patients: it is a proof that things work, and of no use on real ones.**\n"
 
 
-def _told(record: Record, rows: Mapping[str, Mapping[str, Summary]]) -> Iterator[str]:
+def _told(record: Record, rows: Rows) -> Iterator[str]:
     subjects = len({score.subject for score in record.cases})
     yield "## Scores\n"
     yield (
@@ -148,8 +154,9 @@ def _use(spec: "ModelSpec", inputs: "Inputs", parity: "Parity") -> Iterator[str]
     extra = "[onnx]" if parity.to == "onnx" else ""
     yield "## Use\n"
     yield f"```sh\npip install 'frugalseg{extra}'\nbench predict FOLDER {image} --out predictions\n```\n"
+    differ = "voxels have another label" if spec.task == LABELS else "numbers are others"
     yield (
         f"FOLDER is the one that holds this file. Checked at export on {markdown(parity.on)}: {parity.differ} of "
-        f"{parity.voxels} voxels have another label than the trained model gives them in float32. Weights "
+        f"{parity.voxels} {differ} than the trained model gives in float32. Weights "
         f"`{parity.model_sha256[:12]}`, seed {spec.seed}."
     )
