@@ -53,7 +53,8 @@ def freeze_default(dataset: Dataset) -> Split:
 
     70/10/20 % of the subjects that have a reference label, in hash order: at least one of two or more subjects for
     test and one for training; validation may be empty below five. Where the organiser held out labelled cases
-    (imagesTs), these are the test side and the rest is divided 70/10. Subjects without any label train, except the
+    (imagesTs), these are the test side and the rest is divided 70/10. Where no subject has one, all are divided so, for
+    the tasks that need no label map (`docs/tasks.md`). Else subjects without any label train, except the
     organiser's unlabelled test cases, which stand on no side. Copies of one subject stay together.
 
     Raises:
@@ -126,7 +127,8 @@ def _published(split: Split, draw: str) -> tuple[str, ...]:
 
 
 def _default(dataset: Dataset) -> Split:
-    with_label = {case.subject for case in dataset.cases if case.label is not None}
+    # Where nobody has a label map the targets are values or images, and anybody can be tested on.
+    with_label = {case.subject for case in dataset.cases if case.label is not None} or set(dataset.subjects)
     held_out = {c.subject for c in dataset.cases if any(i.file.startswith("imagesTs/") for i in c.images.values())}
     test = order(with_label & held_out, "split")
     rest = _units(dataset, with_label - held_out)

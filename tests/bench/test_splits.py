@@ -151,12 +151,12 @@ def test_subjects_without_labels_train_and_are_never_tested(dataset_of):
     assert {"s07", "s08", "s09", "s10", "s11"} <= set(split.train)
 
 
-def test_a_dataset_without_labels_has_a_split_that_cannot_test(dataset_of):
-    dataset = dataset_of(3, unlabelled=3)
+def test_a_dataset_without_labels_is_divided_all_the_same(dataset_of):
+    dataset = dataset_of(10, unlabelled=10)
     split = splits.freeze_default(dataset)
-    assert (sorted(split.train), split.val, split.test) == (["s00", "s01", "s02"], (), ())
-    with pytest.raises(BenchError, match="no test subject"):
-        splits.resolve(dataset, "default")
+    order = splits.order(dataset.subjects, "split")
+    assert (split.train, split.val, split.test) == (order[:7], order[7:8], order[8:])
+    assert splits.resolve(dataset, "default") == split
 
 
 def test_an_unknown_split_names_the_nearest(dataset_of):
