@@ -1,48 +1,21 @@
-"""NetConfig -> encoder-decoder: our U-Net, or any of segmentation-models-pytorch, with more decoders and scales."""
+"""NetConfig -> encoder-decoder: ours, or any of segmentation-models-pytorch, with more decoders and scales."""
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from baselines import network
 from baselines.config import NetConfig, NetSpec
+from baselines.halves import Change, Parts, headed
 from baselines.memory import out_of_memory
-from baselines.unet import WAYS, Change, Form, UNet, pooling
+from baselines.unet import Form, fitted
 from converters.errors import BenchError, EnvironmentFault, unknown_name
 
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a method wants of a network beyond one encoder, one decoder, one scale."""
-
-    # A number, or how each goes up: "linear", "transposed", "nearest". Those of smp differ in first weights alone.
-    decoders: int | tuple[str, ...] = 1
-    scales: int = 1  # heads on that many decoder levels, finest first
-
-    @property
-    def number(self) -> int:
-        """Of decoders."""
-        return self.decoders if isinstance(self.decoders, int) else len(self.decoders)
-
-
-ONE = Parts()
 MULTIPLE = 32  # of which the networks of smp want their edges
-
-
-class Body(Protocol):
-    """An encoder-decoder in two halves."""
-
-    image_level: bool  # the first of its features is the image itself
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Features of each level, finest first; a level may have 0 channels."""
-
-    def decode(self, features: Sequence[Tensor], number: int = 0, changes: Sequence[Change] = ()) -> list[Tensor]:
-        """Logits of each scale, finest first, by one of the decoders; see `unet.Decoder.forward`."""
 
 
 class Smp(nn.Module):
@@ -76,11 +49,7 @@ class Smp(nn.Module):
     def decode(self, features: Sequence[Tensor], number: int = 0, changes: Sequence[Change] = ()) -> list[Tensor]:
         """Logits of each scale, finest first, by the decoder of that number."""
         decoder, head = self._decoders[number]
-        heads = [head, *self._coarse(number)]
-        read = self._read(decoder, features)[: len(heads)]
-        if changes:
-            read = [change(x) for change, x in zip(changes, read, strict=True)]
-        return [one(x) for one, x in zip(heads, read, strict=True)]
+        return headed([head, *self._coarse(number)], self._read(decoder, features), changes)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Shape: (B, C, H, W), edges multiples of 32 -> (B, K, H, W) and coarser scales."""
@@ -152,21 +121,17 @@ def refusing(spec: NetSpec) -> Iterator[None]:
 
 def make_body(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     """A new encoder-decoder, a `Body`, and what the edges of its input must be multiples of."""
-    return _unet(spec, parts) if spec.config.arch == "unet" else _smp(spec, parts)
+    config = spec.config
+    if config.arch in network.names():
+        return network.find(config.arch).make(spec, parts)
+    if config.options:
+        raise BenchError(f"{config.arch} has no options", mend=f"networks that have: {', '.join(network.names())}")
+    return _unet(spec, parts) if config.arch == "unet" else _smp(spec, parts)
 
 
 def _unet(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     config = spec.config
-    strides = pooling(spec.patch, spec.spacing, len(config.widths))
-    if parts.scales >= len(config.widths):
-        raise BenchError(f"a U-Net of {len(config.widths)} levels has no {parts.scales} to put heads on")
-    ways = (config.upsampling,) * parts.decoders if isinstance(parts.decoders, int) else parts.decoders
-    for way in ways:
-        if way not in WAYS:
-            raise unknown_name("way up", way, WAYS)
-    form = Form(ways, parts.scales, config.norm)
-    body = UNet((spec.in_channels, spec.classes), config.widths, config.dropout, strides, form)
-    return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
+    return fitted(spec, parts, (config.widths, config.dropout), Form((config.upsampling,), norm=config.norm))
 
 
 def _smp(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
@@ -175,7 +140,7 @@ def _smp(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
     config = spec.config
     archs = {name.lower(): name for name in smp.MODEL_ARCHITECTURES_MAPPING}
     if config.arch.lower() not in archs:
-        raise unknown_name("architecture", config.arch, ["unet", *archs])
+        raise unknown_name("architecture", config.arch, ["unet", *network.names(), *archs])
     if len(spec.patch) != 2:
         raise BenchError(
             f"{config.arch} of smp is 2D", mend="give train.patch two edges, or take train.net.arch = 'unet'"
@@ -193,7 +158,8 @@ def _smp(spec: NetSpec, parts: Parts) -> tuple[nn.Module, tuple[int, ...]]:
 
 def named(spec: NetSpec) -> str:
     """The network in words."""
-    return "unet" if spec.config.arch == "unet" else f"{spec.config.arch} on {spec.config.encoder}"
+    arch = spec.config.arch
+    return arch if arch in ("unet", *network.names()) else f"{arch} on {spec.config.encoder}"
 
 
 def _padded(patch: Sequence[int]) -> list[int]:

@@ -7,9 +7,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from baselines.bodies import ONE, Body, Parts, make_body, named, refusing
+from baselines.bodies import make_body, named, refusing
 from baselines.config import NetSpec
-from baselines.unet import Block, Change, InterpolatedUp, pooling
+from baselines.halves import ONE, Body, Change, Parts
+from baselines.unet import Block, InterpolatedUp, pooling
 from converters.errors import BenchError
 
 

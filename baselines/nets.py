@@ -10,9 +10,9 @@ import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
 from baselines import heads
-from baselines.bodies import ONE, Body, Parts, named, refusing
+from baselines.bodies import named, refusing
 from baselines.config import NetConfig, NetSpec
-from baselines.unet import Change
+from baselines.halves import ONE, Body, Change, Parts
 from converters.errors import BenchError
 
 

@@ -6,18 +6,22 @@ parameters in 2D: the plain U-Net of those tables) or a transposed convolution (
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import cast
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
+from baselines.config import NetSpec
+from baselines.halves import Change, Parts, headed
 from baselines.lean import MaxPool2d, MaxPool3d, activated
+from converters.errors import BenchError, unknown_name
 
 Stride = tuple[int, ...]
 WAYS = ("linear", "transposed", "nearest")  # a decoder can go up
 GROUPS = 8  # of group norm, or the largest divisor of the channels below
+_ACTIVATIONS = {"leaky": nn.LeakyReLU, "relu": nn.ReLU, "elu": nn.ELU}
 
 
 def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tuple[Stride, ...]:
@@ -37,25 +41,28 @@ def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tupl
 
 
 class Block(nn.Sequential):
-    """Convolution, norm, LeakyReLU, dropout, convolution, norm, LeakyReLU."""
+    """Convolution, norm, activation, dropout, convolution, norm, activation."""
 
-    def __init__(self, ndim: int, channels: tuple[int, int], dropout: float, norm: str = "batch") -> None:
+    def __init__(
+        self, ndim: int, channels: tuple[int, int], dropout: float, norm: str = "batch", activation: str = "leaky"
+    ) -> None:
         conv = _layers(ndim)[0]
         before, after = channels
         super().__init__(
             conv(before, after, 3, padding=1),
             _norm(ndim, after, norm),
-            nn.LeakyReLU(inplace=True),
+            _ACTIVATIONS[activation](inplace=True),
             nn.Dropout(dropout),
             conv(after, after, 3, padding=1),
             _norm(ndim, after, norm),
-            nn.LeakyReLU(inplace=True),
+            _ACTIVATIONS[activation](inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (B, C, *S) -> (B, C', *S)."""
         conv, norm, activation, dropout, *rest = self
-        x = activated(norm(conv(x)), cast(nn.LeakyReLU, activation), dropout)
+        x = norm(conv(x))
+        x = activated(x, activation, dropout) if isinstance(activation, nn.LeakyReLU) else dropout(activation(x))
         for layer in rest:
             x = layer(x)
         return x
@@ -81,16 +88,16 @@ class InterpolatedUp(nn.Module):
         return F.interpolate(self.conv(x), size=size, mode=self.mode, align_corners=self.align)
 
 
-Change = Callable[[Tensor], Tensor]
-
-
 @dataclasses.dataclass(frozen=True)
 class Form:
     """What a U-Net has beyond its levels."""
 
     ways: tuple[str, ...] = ("linear",)  # of `WAYS`, how each decoder goes up
     scales: int = 1  # on how many levels of a decoder, finest first, there is a head
-    norm: str = "batch"  # or "group"
+    norm: str = "batch"  # or "group", or "none"
+    activation: str = "leaky"  # or "relu", or "elu"
+    dropouts: tuple[float, ...] = ()  # of each level of a decoder, deepest first; without any, there is none
+    head: int = 3  # edge of its kernel
 
 
 PLAIN = Form()
@@ -105,9 +112,13 @@ class Decoder(nn.Module):
         conv = _layers(ndim)[0]
         deep = list(zip(widths[:0:-1], widths[-2::-1], reversed(strides), strict=True))
         self.ups = nn.ModuleList([_up((below, here), stride, way) for below, here, stride in deep])
-        self.blocks = nn.ModuleList([Block(ndim, (2 * here, here), 0.0, form.norm) for _, here, _ in deep])
-        self.head = conv(widths[0], classes, 3, padding=1)
-        self.coarse = nn.ModuleList([conv(width, classes, 3, padding=1) for width in widths[1 : form.scales]])
+        levels = zip(deep, form.dropouts or (0.0,) * len(deep), strict=True)
+        self.blocks = nn.ModuleList(
+            [Block(ndim, (2 * here, here), p, form.norm, form.activation) for (_, here, _), p in levels]
+        )
+        heads = [conv(width, classes, form.head, padding=form.head // 2) for width in widths[: form.scales]]
+        self.head = heads[0]
+        self.coarse = nn.ModuleList(heads[1:])
 
     def forward(self, features: Sequence[Tensor], changes: Sequence[Change] = ()) -> list[Tensor]:
         """One `change` for each scale, finest first, is made to what its head reads.
@@ -118,11 +129,7 @@ class Decoder(nn.Module):
         for up, block, skip in zip(self.ups, self.blocks, reversed(features[:-1]), strict=True):
             x = block(torch.cat((skip, up(x)), 1))
             found.append(x)
-        heads = [self.head, *self.coarse]
-        read = found[: -len(heads) - 1 : -1]
-        if changes:
-            read = [change(x) for change, x in zip(changes, read, strict=True)]
-        return [head(x) for head, x in zip(heads, read, strict=True)]
+        return headed([self.head, *self.coarse], found[::-1], changes)
 
 
 class UNet(nn.Module):
@@ -144,7 +151,7 @@ class UNet(nn.Module):
         pool = MaxPool2d if ndim == 2 else MaxPool3d
         ins = (before, *widths[:-1])
         levels = zip(ins, widths, dropout, strict=True)
-        self.blocks = nn.ModuleList([Block(ndim, (i, o), p, form.norm) for i, o, p in levels])
+        self.blocks = nn.ModuleList([Block(ndim, (i, o), p, form.norm, form.activation) for i, o, p in levels])
         self.pools = nn.ModuleList([pool(stride) for stride in strides])
         first, *others = (Decoder(classes, widths, strides, way, form) for way in form.ways)
         self.decoder = first
@@ -167,6 +174,30 @@ class UNet(nn.Module):
         return self.decode(self.encode(image))
 
 
+def fitted(
+    spec: NetSpec, parts: Parts, levels: tuple[Sequence[int], Sequence[float]], form: Form
+) -> tuple[UNet, tuple[int, ...]]:
+    """A U-Net for such patches, and what the edges of its input must be multiples of.
+
+    `levels`: widths and dropouts. Decoders of which nothing is said go up in the one way of the form.
+
+    Raises:
+        UsageError: no such way up.
+        BenchError: fewer levels than scales.
+    """
+    widths, dropout = levels
+    if parts.scales >= len(widths):
+        raise BenchError(f"a U-Net of {len(widths)} levels has no {parts.scales} to put heads on")
+    ways = form.ways * parts.decoders if isinstance(parts.decoders, int) else parts.decoders
+    for way in ways:
+        if way not in WAYS:
+            raise unknown_name("way up", way, WAYS)
+    strides = pooling(spec.patch, spec.spacing, len(widths))
+    form = dataclasses.replace(form, ways=ways, scales=parts.scales)
+    body = UNet((spec.in_channels, spec.classes), widths, dropout, strides, form)
+    return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
+
+
 def _up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
     if way == "transposed":
         return _layers(len(stride))[1](*channels, stride, stride)
@@ -174,6 +205,8 @@ def _up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
 
 
 def _norm(ndim: int, channels: int, kind: str) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
     if kind == "group":
         return nn.GroupNorm(max(n for n in range(1, GROUPS + 1) if channels % n == 0), channels)
     return nn.BatchNorm2d(channels) if ndim == 2 else nn.BatchNorm3d(channels)

@@ -38,6 +38,11 @@ def methods() -> Iterator[Entry]:
     return _files("method", _SUITE / "baselines" / "methods")
 
 
+def networks() -> Iterator[Entry]:
+    """What `train.net.arch` takes beside `unet` and the architectures of smp."""
+    return _files("network", _SUITE / "baselines" / "networks")
+
+
 def tasks() -> Iterator[Entry]:
     """What `--task` takes beside `labels`."""
     return _files("task", _SUITE / "baselines" / "tasks")

@@ -1,4 +1,4 @@
-"""List datasets, sources, exports, protocols, methods, tasks, profiles or runs."""
+"""List datasets, sources, exports, protocols, methods, tasks, networks, profiles or runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.output import print_json, print_table
 if TYPE_CHECKING:
     from bench.catalogue import Entry
 
-KINDS = ("datasets", "sources", "exports", "protocols", "methods", "tasks", "profiles", "runs")
+KINDS = ("datasets", "sources", "exports", "protocols", "methods", "tasks", "networks", "profiles", "runs")
 
 
 @click.command()
@@ -45,6 +45,7 @@ def _entries(kind: str, data: Path, runs: Path) -> Iterator["Entry"]:
         "protocols": catalogue.protocols,
         "methods": catalogue.methods,
         "tasks": catalogue.tasks,
+        "networks": catalogue.networks,
         "profiles": catalogue.profiles,
     }
     return listing[kind]()
