@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods coverage faults docs blocks \
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods networks coverage faults docs blocks \
   cluster kills tasks tracking transfer fuzz constraints clean
 
 help: ## this list
@@ -71,6 +71,10 @@ docs: $(READY) ## the documentation as a web site, in build/docs/site: strictly,
 
 blocks: $(READY) ## run the blocks of the documentation's pages on made-up patients: ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m blocks -rs tests/docs tests/test_extend.py
+
+networks: $(READY) ## write docs/networks.md: parameters, multiplications, and what the records say (installs MONAI: 10 MB)
+	$(call install,.[dev$(comma)monai])
+	$(BIN)/python -c "from pathlib import Path; from bench.networks import publish; publish(Path())"
 
 faults: $(READY) ## write docs/faults.md from the marks of the tests
 	$(BIN)/python tests/faults/fault_table.py
