@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods networks coverage faults docs blocks \
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods networks coverage faults docs blocks studies \
   cluster kills tasks tracking transfer fuzz constraints clean
 
 help: ## this list
@@ -75,6 +75,9 @@ blocks: $(READY) ## run the blocks of the documentation's pages on made-up patie
 networks: $(READY) ## write docs/networks.md: parameters, multiplications, and what the records say (installs MONAI: 10 MB)
 	$(call install,.[dev$(comma)monai])
 	$(BIN)/python -c "from pathlib import Path; from bench.networks import publish; publish(Path())"
+
+studies: $(READY) ## both studies on made-up patients, tiny: 32 runs and one: five minutes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m studies tests/bench/test_studies.py
 
 faults: $(READY) ## write docs/faults.md from the marks of the tests
 	$(BIN)/python tests/faults/fault_table.py

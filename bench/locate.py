@@ -39,10 +39,14 @@ def converted(data: Path) -> list[Path]:
 
 
 def _how_to(typed: str, name: str, data: Path) -> str:
+    from converters.source import names as sources
+
     source = name.removeprefix(recipe.PHANTOM).split("-")[0]
     made_up = f"bench phantom {source} raw/{source} --cases 12 && bench convert {source} raw/{source} {data}"
     if typed.startswith(recipe.PHANTOM):
         return made_up
+    if source not in sources():
+        return f"describe your folder in frugalseg.toml, then: bench convert folder FOLDER {data} --name {name}"
     return (
         f"unzip {source.upper()} as its organiser gives it, then: bench convert {source} FOLDER {data}\n"
         f"        or try made-up patients first: {made_up} && bench run --dataset {recipe.PHANTOM}{typed}"

@@ -1,5 +1,6 @@
 """Who is in training, validation and test, and which training subjects get labels. Rule: `docs/protocols.md`."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from converters.dataset import Dataset, Split
@@ -8,7 +9,8 @@ from converters.files import read_json, sha256, write_json
 
 DEFAULT = "default"
 _BY_HASH = "--draw 0, which orders all subjects by hash"
-_DEFAULT_RULE = "frugalseg: 70/10/20 % of the subjects in the order of sha256('split/<subject>')"
+_RULE = "frugalseg: {0}/{1}/{2} % of the subjects in the order of sha256('split/<subject>')"
+_DEFAULT = (70, 10, 20)
 
 
 def order(subjects: Iterable[str], draw: int | str) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ def freeze_default(dataset: Dataset) -> Split:
         BenchError: there is another default split for this very content.
     """
     path = dataset.root / "splits" / f"{DEFAULT}.json"
-    made = _default(dataset)
+    made = _by_shares(dataset, DEFAULT, _DEFAULT, _RULE.format(*_DEFAULT))
     if path.is_file():
         there = read_json(path, Split)
         if there.content_sha256 == made.content_sha256 and there != made:
@@ -77,15 +79,19 @@ def freeze_default(dataset: Dataset) -> Split:
 def resolve(dataset: Dataset, name: str) -> Split:
     """The named split, fit to train and test with.
 
+    `60-20-20`, where no file has that name, is so many percent of the subjects for training, validation and test, by
+    the rule of the default split; any three that add up to 100 are such a name.
+
     Raises:
         UsageError: there is no split of that name; says which is nearest.
         BenchError: it overlaps, belongs to other content, names absent subjects, or leaves a side empty.
     """
     path = dataset.root / "splits" / f"{name}.json"
     known = [file.stem for file in path.parent.glob("*.json")]
-    if name not in known:
+    shares = _shares(name) if name not in known else None
+    if name not in known and shares is None:
         raise unknown_name("split", name, known)
-    split = dataset.split(name)
+    split = dataset.split(name) if shares is None else _by_shares(dataset, name, shares, _RULE.format(*shares))
     absent = sorted({*split.train, *split.val, *split.test} - set(dataset.subjects))
     if absent:
         raise BenchError(
@@ -126,7 +132,14 @@ def _published(split: Split, draw: str) -> tuple[str, ...]:
     )
 
 
-def _default(dataset: Dataset) -> Split:
+def _shares(name: str) -> tuple[int, int, int] | None:
+    """Percent for training, validation and test of `60-20-20`; None where the name is none of that kind."""
+    found = re.fullmatch(r"([1-9]\d?)-([1-9]\d?|0)-([1-9]\d?)", name)
+    shares = (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+    return shares if sum(shares) == 100 else None
+
+
+def _by_shares(dataset: Dataset, name: str, shares: tuple[int, int, int], source: str) -> Split:
     # Where nobody has a label map the targets are values or images, and anybody can be tested on.
     with_label = {case.subject for case in dataset.cases if case.label is not None} or set(dataset.subjects)
     held_out = {c.subject for c in dataset.cases if any(i.file.startswith("imagesTs/") for i in c.images.values())}
@@ -134,18 +147,19 @@ def _default(dataset: Dataset) -> Split:
     rest = _units(dataset, with_label - held_out)
     n = sum(map(len, rest))
     if not test:
-        rest, test = _cut(rest, max(1, round(n * 0.2)))
-    # 10 of the 80 % that are left when the test side is away; nobody is spared for it below five subjects.
-    rest, val = _cut(rest, max(1, round(sum(map(len, rest)) / 8)) if n >= 5 else 0)
+        rest, test = _cut(rest, max(1, round(n * shares[2] / 100)))
+    # Of what is left when the test side is away; nobody is spared for validation below five subjects.
+    spared = sum(map(len, rest)) * shares[1] / (100 - shares[2])
+    rest, val = _cut(rest, max(1, round(spared)) if n >= 5 and shares[1] else 0)
     unlabelled = order(set(dataset.subjects) - with_label - held_out, "split")
     return Split(
-        name=DEFAULT,
+        name=name,
         dataset=dataset.name,
         content_sha256=dataset.file.bench.content_sha256,
         train=(*(subject for unit in rest for subject in unit), *unlabelled),
         val=val,
         test=test,
-        source=_DEFAULT_RULE,
+        source=source,
     )
 
 

@@ -80,12 +80,19 @@ def convert(  # noqa: PLR0913  # three inputs, the options of the command line
     check_room(out, plans)
     relative = (path.relative_to(raw) for path in raw.rglob("*") if path.is_file())
     junk = tuple(sorted(path.as_posix() for path in relative if is_junk(path)))
-    reports = []
-    for one in plans:
-        with locked(one.root):
-            reports.append(_run(one, jobs, junk, progress))
-        _tidy(one.root)
-    return reports
+    return [write(one, jobs, junk, progress) for one in plans]
+
+
+def write(one: Plan, jobs: int = 1, junk: tuple[str, ...] = (), progress: Progress | None = None) -> Report:
+    """Write one dataset as planned; see `convert`.
+
+    Raises:
+        EnvironmentFault: another process is at work in the folder.
+    """
+    with locked(one.root):
+        report = _run(one, jobs, junk, progress)
+    _tidy(one.root)
+    return report
 
 
 def _tidy(root: Path) -> None:

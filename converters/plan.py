@@ -59,7 +59,7 @@ def plan(source: str, raw: Path, out: Path, wanted: Wanted) -> list[Plan]:
     _check_skip(wanted.skip, [case for _, cases in there for case in cases])
     skip = set(wanted.skip)
     kept = [(info, [case for case in cases if not _names(case) & skip]) for info, cases in there]
-    return [_plan(raw, out, _named(info, cases, raw), cases) for info, cases in kept if cases]
+    return [planned(raw, out, (_named(info, cases, raw), cases)) for info, cases in kept if cases]
 
 
 def check_room(out: Path, plans: Sequence[Plan]) -> None:
@@ -160,7 +160,13 @@ def _named(info: Info, cases: Sequence[RawCase], raw: Path) -> Info:
     )
 
 
-def _plan(raw: Path, out: Path, info: Info, cases: Sequence[RawCase]) -> Plan:
+def planned(raw: Path, out: Path, found: Found) -> Plan:
+    """What is to be done for one dataset; `raw` is what the paths of source files are told from.
+
+    Raises:
+        BenchError: ids clash, no case has a name a file can have, or the folder holds other cases.
+    """
+    info, cases = found
     root = out / info.name
     nameless = {case.native_id: error for case in cases if (error := _nameless(case, raw)) is not None}
     sound = [case for case in cases if case.native_id not in nameless]

@@ -1,6 +1,7 @@
-"""Preparation on request: N4, datasets joined, an atlas' space, another spacing. `docs/preparation.md` is the rule.
+"""Preparation on request: a median filter, N4, datasets joined, an atlas' space, another spacing.
 
-All of it is off unless asked for, stands in dataset.json and in every sidecar, and gives a dataset of another name.
+`docs/preparation.md` is the rule. All of it is off unless asked for, stands in dataset.json and in every sidecar, and
+gives a dataset of another name.
 """
 
 import dataclasses
@@ -40,11 +41,14 @@ class Preparation:
     register: Register = "header"  # how the joined ones come onto one grid
     atlas: Path | None = None
     n4: bool = False
+    median: int = 0  # edge of the window in voxels; 0: no filter
 
     def __post_init__(self) -> None:
         if self.spacing and not all(math.isfinite(s) and 0 < s <= 100 for s in self.spacing):
             asked = ",".join(f"{s:g}" for s in self.spacing)
             raise UsageError(f"a spacing of {asked} mm", mend="give three sizes above 0 and up to 100 mm: 1,1,1")
+        if self.median and (self.median < 3 or self.median % 2 == 0):
+            raise UsageError(f"a median over {self.median} voxels", mend="give an odd number from 3")
         if len(self.join) == 1 or len(set(self.join)) < len(self.join):
             raise UsageError(f"to join {', '.join(self.join)}", mend="name two or more datasets, each once")
         if self.register != "header" and not self.join:
@@ -55,7 +59,7 @@ class Preparation:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps in their order."""
-        on = {"n4": self.n4, "join": self.join, "atlas": self.atlas, "spacing": self.spacing}
+        on = {"median": self.median, "n4": self.n4, "join": self.join, "atlas": self.atlas, "spacing": self.spacing}
         return tuple(step for step, asked in on.items() if asked)
 
 
@@ -89,6 +93,8 @@ def applied(found: list[Found], preparation: Preparation) -> list[Found]:
         _check(info, preparation)
     how = preparation.interpolation
     done = [_step(one, _sound) for one in done]
+    if preparation.median:
+        done = [_step(one, _median, preparation.median) for one in done]
     if preparation.n4:
         done = [_step(one, _n4) for one in done]
     if preparation.join:
@@ -131,8 +137,9 @@ def _info(info: Info, preparation: Preparation, asked: Told) -> Info:
 
 
 def _suffixes(preparation: Preparation) -> list[str]:
-    """What was asked for, in a name: n4, rigid, in-mni152, 1x1x5mm, linear."""
-    found = ["n4"] if preparation.n4 else []
+    """What was asked for, in a name: median3, n4, rigid, in-mni152, 1x1x5mm, linear."""
+    found = [f"median{preparation.median}"] if preparation.median else []
+    found += ["n4"] if preparation.n4 else []
     found += ["rigid"] if preparation.register == "rigid" else []
     found += [f"in-{safe_id(_title(preparation.atlas))}"] if preparation.atlas else []
     found += [_by(preparation.spacing).replace(".", "p") + "mm"] if preparation.spacing else []
@@ -150,9 +157,11 @@ def _title(path: Path) -> str:
 def _recorded(preparation: Preparation) -> dict[str, str | float]:
     """What was asked for with its parameters. `steps` names all of it, so fewer steps are never taken for the same."""
     from converters.registration import AFFINE, RIGID
-    from converters.resample import N4
+    from converters.resample import MEDIAN, N4
 
     found: dict[str, str | float] = {"steps": ", ".join(preparation.steps)}
+    if preparation.median:
+        found["median"] = MEDIAN.format(preparation.median)
     if preparation.n4:
         found["n4"] = N4
     if preparation.join:
@@ -164,7 +173,7 @@ def _recorded(preparation: Preparation) -> dict[str, str | float]:
         found |= {"atlas": _title(preparation.atlas), "atlas_sha256": data_sha256(volume), "affine": AFFINE}
     if preparation.spacing:
         found["spacing_mm"] = _by(preparation.spacing)
-    if preparation.steps != ("n4",):
+    if set(preparation.steps) - {"median", "n4"}:
         found["interpolation"] = preparation.interpolation
     return found
 
@@ -187,6 +196,13 @@ def _sound(load: Load, info: Info) -> Loaded:
         as_label(name, volume, info)
     version = f"SimpleITK {SimpleITK.Version.VersionString()}"
     return dataclasses.replace(loaded, preparation={**loaded.preparation, "software": version})
+
+
+def _median(load: Load, _: Info, edge: int) -> Loaded:
+    from converters.resample import smoothed
+
+    loaded = load()
+    return dataclasses.replace(loaded, images={name: smoothed(each, edge) for name, each in loaded.images.items()})
 
 
 def _n4(load: Load, _: Info) -> Loaded:

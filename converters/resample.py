@@ -27,6 +27,7 @@ N4 = (
     f"than {16 * _N4_SHRINK} voxels on every (voxels / 16)th; {_N4_LEVELS} levels of {_N4_STEPS} steps at most, "
     f"threshold 0.001; full width 0.15, noise 0.01, cubic splines of 4 points"
 )
+MEDIAN = "median over {0} x {0} pixels, of volumes {0} x {0} x {0} voxels; beyond the edge its values go on"
 
 
 class Grid(NamedTuple):
@@ -74,6 +75,13 @@ def _placed(affine: Matrix) -> tuple[list[float], list[float], list[float]]:
     lps = _LPS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     return spacing.tolist(), (lps[:3, :3] / spacing).ravel().tolist(), lps[:3, 3].tolist()
+
+
+def smoothed(volume: Volume, edge: int) -> Volume:
+    """The median over a window of `edge` voxels (odd) along every axis that has more than one; the type stays."""
+    radius = [edge // 2 if size > 1 else 0 for size in volume.shape]
+    filtered = sitk.GetArrayFromImage(sitk.Median(image_of(volume), radius)).transpose(2, 1, 0)
+    return Volume(np.asfortranarray(filtered), volume.affine)
 
 
 def respaced(grid: Grid, spacing: tuple[float, float, float]) -> Grid:

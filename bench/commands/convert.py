@@ -29,6 +29,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--allow-gaps", is_flag=True, help="Take the longest run of a DICOM series that lacks slices.")
 @click.option("--only", multiple=True, metavar="NAME", help="Of several datasets found, this one; may be given again.")
 @click.option("--skip", multiple=True, metavar="CASE", help="Leave out this case or subject; may be given again.")
+@click.option("--median", type=click.IntRange(min=0), default=0, metavar="N", help="Preparation 0: over N x N (x N).")
 @click.option("--n4", is_flag=True, help="Preparation 1: N4 bias-field correction; MR alone.")
 @click.option(
     "--join", metavar="A,B,...", help="Preparation 2: these as channels of one, by subject, on the grid of A."
@@ -81,7 +82,7 @@ def command(  # the options of the command line
     return max(codes)  # a fault of the machine, such as a full disk, over one of the data
 
 
-_PREPARATION = ("n4", "join", "register", "atlas", "spacing", "interpolation")
+_PREPARATION = ("median", "n4", "join", "register", "atlas", "spacing", "interpolation")
 
 
 def _preparation(join: str | None, spacing: str | None, **told: Any) -> "Preparation":

@@ -9,7 +9,6 @@ from bench.learning import Learning
 from bench.options import JSON
 from bench.output import say
 from bench.recipe import PHANTOM
-from converters.errors import BenchError
 
 if TYPE_CHECKING:
     from leaderboards.record import Record
@@ -30,42 +29,17 @@ def command(out: Path, cases: int, seed: int, settings: tuple[str, ...], as_json
     Nothing here says anything about real patients. A second demo in the same folder repeats nothing that is done.
     """
     from bench.commands.table import show
+    from bench.madeup import made_up
     from leaderboards.table import rows
 
     for source in SOURCES:
-        _data(source, out, cases, seed)
+        made_up(source, out / "raw", out / "data", (cases, seed))
     records = [
         _run(f"{PHANTOM}{source}", protocol, out, Learning(settings=settings), seed)
         for source in SOURCES
         for protocol in PROTOCOLS
     ]
     show(rows(records)[0], "json" if as_json else "terminal", per_label=False)
-
-
-def _data(source: str, out: Path, cases: int, seed: int) -> None:
-    """Made-up patients in their native layout, then converted and checked like real ones."""
-    import importlib
-
-    from bench.splits import freeze_default
-    from converters.check import check
-    from converters.convert import convert
-    from converters.dataset import Dataset
-    from converters.datasheet import refresh
-
-    raw = out / "raw" / f"{source}-{cases}-{seed}"
-    if not raw.is_dir():
-        # Written beside its place first: an interrupted demo leaves no half a tree behind.
-        draft = raw.with_name(f"{raw.name}.part")
-        importlib.import_module(f"converters.phantoms.{source}").write(draft, cases, seed)
-        draft.rename(raw)
-    for report in convert(source, raw, out / "data"):
-        if report.failures:
-            raise report.failures[0]
-        freeze_default(Dataset.load(report.root))
-        refresh(report.root)
-        if problems := check(report.root):
-            raise BenchError("; ".join(problems), where=report.root)
-        say(f"{report.name}: {report.cases} cases converted, checked")
 
 
 def _run(dataset: str, protocol: str, out: Path, learning: Learning, seed: int) -> "Record":

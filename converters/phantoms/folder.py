@@ -24,6 +24,7 @@ _SPACING, _ORIGIN = (0.8, 0.6, 4.0), (12.0, -31.0, 140.0)  # LPS mm
 _COLOURS = np.array([[0, 0, 0], [0, 255, 128], [255, 64, 0]], np.uint8)
 _GREYS = np.array([0, 100, 200], np.uint8)
 _NAME = "made-up-lungs"
+_SPECKLED = 0.04  # of the pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Quirks:
     lonely: bool = False  # a mask has no image
     letters: bool = False  # names beyond ASCII, with blanks and brackets
     test: int = 0  # of the last people, who are held out
+    speckle: bool = False  # lone black and white pixels, which a median filter takes away
 
 
 NATURAL = Quirks()
@@ -80,14 +82,14 @@ def _drawn(cases: int, seed: int, quirks: Quirks) -> Iterator[Drawn]:
     for case in range(1, cases + 1):
         for view in range(quirks.views):
             stem = f"{_person(case, quirks)}_{'abcdefgh'[view]}"
-            yield _draw(stem, 1 if quirks.kind in _PICTURES else 5, seed)
+            yield _draw(stem, 1 if quirks.kind in _PICTURES else 5, seed, quirks.speckle)
 
 
 def _person(case: int, quirks: Quirks) -> str:
     return f"Größe {case:02d} (Köln)" if quirks.letters else f"person{case:02d}"
 
 
-def _draw(stem: str, slices: int, seed: int) -> Drawn:
+def _draw(stem: str, slices: int, seed: int, speckle: bool) -> Drawn:
     """A lung in the upper part of one side, a tumour at one of its edges; both grow along the slices."""
     rng = generator(seed, "folder", stem)
     size = (int(rng.integers(56, 72)), int(rng.integers(40, 52)), slices)
@@ -99,6 +101,9 @@ def _draw(stem: str, slices: int, seed: int) -> Drawn:
     label = np.where(tumour, 2, lung).astype(np.uint8)
     light = 60 + column // 2 + row + 3 * height
     image = np.choose(label, (light, light + 40, light + 90)) + rng.integers(0, 6, size)
+    if speckle:
+        chance = rng.random(size)
+        image = np.select([chance < _SPECKLED / 2, chance < _SPECKLED], [0, 255], image)
     return Drawn(stem, image.astype(np.uint8), label)
 
 

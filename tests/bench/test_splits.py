@@ -213,3 +213,23 @@ def test_a_published_subject_without_a_label_is_refused():
 def test_where_nobody_trains_nobody_is_labelled():
     with pytest.raises(BenchError, match="no labelled training subject"):
         splits.labelled(split_of([]), 10, 0)
+
+
+def test_three_shares_name_a_split_by_the_rule_of_the_default(dataset_of):
+    dataset = dataset_of(10)
+    frozen = splits.freeze_default(dataset)
+    split = splits.resolve(dataset, "60-20-20")
+    assert [len(side) for side in (split.train, split.val, split.test)] == [6, 2, 2]
+    assert split.name == "60-20-20" and "60/20/20 %" in split.source and split.check() == []
+    assert split.test == frozen.test and splits.resolve(dataset, "60-20-20") == split
+    assert not (dataset.root / "splits" / "60-20-20.json").exists()
+    same = splits.resolve(dataset, "70-10-20")
+    assert (same.train, same.val, same.test) == (frozen.train, frozen.val, frozen.test)
+    assert splits.resolve(dataset, "80-0-20").val == ()
+    # A file of that name is what somebody wrote down.
+    own = msgspec.structs.replace(split, val=split.test, test=split.val)
+    (dataset.root / "splits" / "60-20-20.json").write_bytes(msgspec.json.encode(own))
+    assert splits.resolve(dataset, "60-20-20") == own
+    for wrong in ("60-20-10", "100-0-0", "0-50-50", "60-20", "6e1-20-20"):
+        with pytest.raises(UsageError, match="no split"):
+            splits.resolve(dataset, wrong)

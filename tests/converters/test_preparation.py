@@ -8,6 +8,7 @@ import pytest
 from acdc_tree import acdc_tree
 from contents import tree
 from prepared import AFFINE, attempt, blob, info, raw_case
+from scipy.ndimage import median_filter
 from scipy.spatial.transform import Rotation
 
 from converters.check import check
@@ -24,6 +25,7 @@ from converters.resample import (
     matrix_of,
     onto,
     respaced,
+    smoothed,
     transform_of,
     unbiased,
     volume_of,
@@ -197,6 +199,27 @@ def test_n4_flattens_a_known_bias() -> None:
         unbiased(Volume(np.zeros(shape, np.int16), AFFINE))
 
 
+@pytest.mark.parametrize("shape", [(9, 8, 1), (9, 8, 5)], ids=["picture", "volume"])
+def test_a_median_is_taken_in_the_plane_of_a_picture_and_all_around_in_a_volume(shape: tuple[int, int, int]) -> None:
+    array = np.random.default_rng(3).integers(0, 900, shape).astype(np.int16)
+    found = smoothed(Volume(array, OBLIQUE), 3)
+    window = (3, 3, 3 if shape[2] > 1 else 1)
+    assert np.array_equal(found.array, median_filter(array, window, mode="nearest"))
+    assert found.array.dtype == np.int16 and np.array_equal(found.affine, OBLIQUE)
+
+
+def test_a_median_comes_first_and_leaves_labels_and_names_what_it_did() -> None:
+    label = Volume((blob().array > 60).astype(np.uint8), AFFINE)
+    case = raw_case("a", {"t1": blob()}, label=label)
+    ((done, (one,)),) = applied([(info(modality="CT"), [case])], Preparation(median=5))
+    loaded = one.load()
+    assert np.array_equal(loaded.images["t1"].array, smoothed(blob(), 5).array)
+    assert np.array_equal(loaded.label.array, label.array)
+    assert (done.name, done.preparation["steps"]) == ("made-mr-median5", "median")
+    assert done.preparation["median"].startswith("median over 5 x 5") and "interpolation" not in done.preparation
+    assert Preparation(median=3, n4=True).steps == ("median", "n4")
+
+
 def test_names_say_what_was_done_and_warnings_that_scores_are_others(tmp_path: Path) -> None:
     atlas = tmp_path / "MNI_152.nii.gz"
     write_nifti(atlas, blob())
@@ -225,6 +248,8 @@ def test_names_say_what_was_done_and_warnings_that_scores_are_others(tmp_path: P
         ({"join": ("a",)}, "to join a"),
         ({"join": ("a", "b", "a")}, "to join a, b, a"),
         ({"register": "rigid"}, "--register rigid without"),
+        ({"median": 4}, "a median over 4 voxels"),
+        ({"median": 1}, "a median over 1 voxels"),
         ({"n4": True, "interpolation": "linear"}, "nothing to resample"),
     ],
 )

@@ -1,0 +1,98 @@
+"""The CHAOS liver study: grey levels, augmentation, dropout, sequences crossed, and what a slice-level split flatters.
+
+The student study behind it (a U-Net on slices of CHAOS MR, best Dice 0.89) split slices, not patients. Here each of its
+choices is a factor of two levels, each run an ordinary recipe, and the split is a factor as well.
+"""
+
+from collections.abc import Sequence
+
+from bench.liver_page import page
+from bench.locate import locate
+from bench.madeup import made_up
+from bench.splits import freeze_default
+from bench.study import Asked, Size, size_of, table
+from converters.convert import write
+from converters.dataset import Dataset
+from converters.datasheet import refresh
+from converters.plan import planned
+from converters.sliced import Bits, Slicing, Stack, asked, sliced
+
+__all__ = ["CASES", "SIZES", "page", "prepare", "sweep"]
+
+CASES = 10
+# Adam at a constant rate without decay, cross-entropy, batches of 4 and 10 000 steps (about 90 epochs of 450 slices).
+_ADAM = {"optimizer": '"adamw"', "lr": "0.001", "weight_decay": "0.0", "power": "0.0"}
+SIZES = {
+    "published": Size(
+        "published",
+        _ADAM | {"steps": "10000", "batch": "4", "patch": "[256, 256]", "net.widths": "[64, 128, 256, 512, 1024]"},
+        5,
+    ),
+    "cpu": Size("cpu", _ADAM | {"steps": "1500", "batch": "8", "net.widths": "[16, 32, 64, 128, 256]"}, 5),
+    "demo": Size("demo", _ADAM | {"net.widths": "[8, 16, 32, 64]"}),
+    "tiny": Size(
+        "demo",
+        _ADAM | {"steps": "4", "batch": "4", "patch": "[16, 16]", "threads": "1", "net.widths": "[4, 8]"},
+        2,
+    ),
+}
+_STILL = "{ rotate_degrees = 0.0, scale = 0.0, shift = 0.0, flip = false, gamma = 0.0, contrast = 0.0, noise = 0.0 }"
+# Augmentor in the study: turned by up to 10 degrees, mirrored left and right, zoomed by 0.85.
+_MOVED = "{ rotate_degrees = 10.0, scale = 0.15, shift = 0.0, flip = true, gamma = 0.0, contrast = 0.0, noise = 0.0 }"
+_DROPPED = 0.2
+
+
+def prepare(study: Asked) -> None:
+    """Slice T1 in phase and T2 of CHAOS: each factor of the data is a dataset.
+
+    Raises:
+        BenchError: `chaos-mr-t1` or `chaos-mr-t2` has not been converted.
+    """
+    if study.phantom:
+        made_up("chaos", study.out / "raw", study.data, (study.cases or CASES, 0))
+    t1, t2 = (locate(f"{study.prefix}chaos-mr-{name}", study.data) for name in ("t1", "t2"))
+    stacks = (Stack(t1, "in-phase", "t1"), Stack(t2, "t2", "t2"))
+    for slicing in _slicings(study.prefix):
+        _slice(stacks if "-t1t2-" in slicing.name else stacks[:1], slicing, study)
+
+
+def _slicings(prefix: str) -> list[Slicing]:
+    depths: tuple[Bits, ...] = (8, 16)
+    return [
+        Slicing(f"{prefix}chaos-liver-{of}-{bits}bit{'-leaky' if alone else ''}", "liver", bits, alone)
+        for of in ("t1", "t1t2")
+        for bits in depths
+        for alone in (False, True)
+    ]
+
+
+def _slice(stacks: Sequence[Stack], slicing: Slicing, study: Asked) -> None:
+    root = study.data / slicing.name
+    wanted = dict(asked(stacks, slicing))
+    if (root / "dataset.json").is_file() and Dataset.load(root).file.bench.preparation == wanted:
+        return
+    report = write(planned(study.data, study.data, sliced(stacks, slicing)), study.jobs)
+    if report.failures:
+        raise report.failures[0]
+    freeze_default(Dataset.load(root))
+    refresh(root)
+
+
+def sweep(study: Asked) -> str:
+    """Eight datasets, augmentation and dropout off and on: 32 runs a seed."""
+    size = size_of(SIZES, study)
+    names = ", ".join(f'"{slicing.name}"' for slicing in _slicings(study.prefix))
+    lines = [
+        "# Made by `bench study chaos-liver`; `bench sweep` makes the same runs, here or on a cluster.",
+        "[defaults]",
+        f"dataset = [{names}]",
+        f'preset = "{size.preset}"',
+        'method = "ce"',
+        f"seed = {list(study.seeds)}",
+        "",
+        *table(size.train, "defaults.train"),
+    ]
+    for moved in (_STILL, _MOVED):
+        for share in (0.0, _DROPPED):
+            lines += ["[[run]]", f"train.augment = {moved}", f"train.net.dropout = {[share] * size.levels}", ""]
+    return "\n".join(lines)
