@@ -53,7 +53,7 @@ def card(about: About, spec: "ModelSpec", inputs: "Inputs", parity: "Parity") ->
     parts = [_yaml(name, spec, inputs, (rows, about)), f"# {markdown(name)}\n", *_about(spec, inputs)]
     parts += _told(record, rows) if record is not None else ["## Scores\n\nNone: the export was given no record.\n"]
     parts += [*_data(inputs), *_use(spec, inputs, parity)]
-    return "\n".join(parts)
+    return "\n".join(parts) + "\n"
 
 
 def _check(record: Record, parity: "Parity") -> None:
@@ -123,7 +123,8 @@ def _told(record: Record, rows: Rows) -> Iterator[str]:
     yield (
         f"Record `{record.id()[:12]}`: {markdown(record.dataset)}, test side of split `{markdown(record.split)}`, "
         f"{subjects} subjects; protocol `{markdown(record.protocol)}`, draw {markdown(record.draw)}, "
-        f"seed {record.seed}. Means over subjects; what counts for a missed structure stands in docs/metrics.md.\n"
+        f"seed {record.seed}. Means over subjects, distances in mm; what counts for a missed structure stands in "
+        "docs/metrics.md.\n"
     )
     labels = list(dict.fromkeys(label for each in rows.values() for label in each))
     head = ["structure", *(short(definition) for definition in rows)]

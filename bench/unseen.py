@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -69,7 +69,7 @@ class Done:
     cost: Cost
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
-    failures: tuple[BenchError, ...]  # of images that could not be read; the others are predicted
+    failures: Mapping[str, BenchError]  # of images that could not be read, by name; the others are predicted
     checked: "Agreement | None"
 
 
@@ -89,6 +89,7 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
     reading = wanted.which.reading(inputs, spec)
     images = each_frame(named(wanted.words, inputs), inputs)
     _check_form(images, wanted.to)
+    _check_room(images, out)
     with tempfile.TemporaryDirectory(prefix="frugalseg-") as scratch:
         dataset, taken, failures = dataset_of(images, inputs, reading, Path(scratch) / "images")
         if not taken:
@@ -101,7 +102,7 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
         write = _Writing(out, wanted, inputs, spec.config.method, _version(model))
         files = tuple(file for one in taken for file in write(one, made))
     warnings = tuple(f"{one.given.name}: {told}" for one in taken for told in one.warnings)
-    return Done(cost, files, warnings, tuple(failures.values()), checked)
+    return Done(cost, files, warnings, failures, checked)
 
 
 def named(words: Sequence[str], inputs: Inputs) -> list[Given]:
@@ -170,6 +171,12 @@ def _check_form(images: Sequence[Given], to: To) -> None:
         what, mend = "is no picture", "--to nifti"
     if strange:
         raise UsageError(f"{next(iter(strange[0].files.values())).name} {what}", mend=mend)
+
+
+def _check_room(images: Sequence[Given], out: Path) -> None:
+    """Refuse to write where the images lie: what is predicted has their names."""
+    if out.resolve() in {path.resolve().parent for given in images for path in given.files.values()}:
+        raise UsageError(f"'{out}' holds the images, which would be written over", mend="give --out another folder")
 
 
 def _is_series(given: Given) -> bool:

@@ -239,7 +239,7 @@ def _asked(inputs: Inputs) -> Preparation:
     """The preparation of the training's images, to be made of others."""
     told = inputs.preparation
     steps = set(str(told.get("steps", "")).split(", "))
-    if strange := sorted(steps - {"n4", "spacing"}):
+    if strange := sorted(steps - {"median", "n4", "spacing"}):
         raise BenchError(
             f"the images of the training were prepared ({', '.join(strange)}), which takes more than one image",
             mend="convert the images with the same preparation, and predict with --dataset",
@@ -249,6 +249,7 @@ def _asked(inputs: Inputs) -> Preparation:
         spacing=spacing_of(str(told["spacing_mm"]).replace("x", ",")) if "spacing" in steps else None,
         interpolation="linear" if how == "linear" else "bspline",
         n4="n4" in steps,
+        median=int(str(told["median"]).split()[2]) if "median" in steps else 0,  # "median over 3 x 3 pixels ..."
     )
 
 

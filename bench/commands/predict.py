@@ -137,10 +137,11 @@ class Asked:
         which = Which(self.spacing, self.series, self.allow_gaps)
         wanted = Wanted(images, self.to, which, self.setting("predict", phases), self.check)
         done = predict_given(model, out, wanted)
-        for told in (*done.warnings, *map(str, done.failures)):
+        for told in (*done.warnings, *map(str, done.failures.values())):
             say(told)
         if self.as_json:
             facts = {"predictions": str(out), "files": [file.name for file in done.files], "cost": done.cost}
+            facts["unread"] = list(done.failures)
             print_json(facts | ({"float32": done.checked} if done.checked else {}))
         else:
             say(f"{done.cost.items} of {done.cost.items + len(done.failures)} images, {done.cost.seconds:.1f} s: {out}")

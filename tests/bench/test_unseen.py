@@ -25,11 +25,11 @@ from converters.preparation import Preparation
 from converters.volume import Volume, axis_codes, read_label, read_nifti, turned, write_nifti
 
 
-def trained(dataset, out, **changes):
+def trained(dataset, out, task="labels", **changes):
     """A model of a few steps: its label maps mean nothing, but hold more than one code."""
     fixed = {"net": NetConfig(widths=(4, 8), dropout=(0.0, 0.0)), "steps": 8, "batch": 4, "lr": 0.02}
     fixed |= {"patch": (16, 16), "grid": (1.5, 1.5), "deterministic": True, "threads": 1}
-    train(dataset, TrainConfig(**fixed | changes), out, Training())
+    train(dataset, TrainConfig(**fixed | changes), out, Training(), task)
     return out
 
 
@@ -114,9 +114,10 @@ def test_what_does_not_go_together_is_a_usage_error(hearts_model, bench, tmp_pat
         "is no picture": (model, file, "--to", "picture"),
         "is given twice": (model, file, file),
         "is no spacing": (model, file, "--spacing", "1,1"),
+        "would be written over": (model, file, "--out", tmp_path),
     }
     for told, words in cases.items():
-        done = bench("predict", *words, "--out", tmp_path / "out", "--device", "cpu")
+        done = bench("predict", "--out", tmp_path / "out", *words, "--device", "cpu")
         assert done.code == 2 and told in done.err, (told, done.err)
     assert not (tmp_path / "out").exists()
 
@@ -145,7 +146,7 @@ def test_a_model_without_its_inputs_is_read_with_the_view_beside_it(hearts_model
 
 def test_preparation_of_the_training_is_made_of_a_file_too_and_undone(hearts_model, tmp_path):
     dataset, _, _ = hearts_model
-    raw, asked = tmp_path / "raw" / "images", Preparation(spacing=(2.0, 2.0, 8.0))
+    raw, asked = tmp_path / "raw" / "images", Preparation(spacing=(2.0, 2.0, 8.0), median=3)
     for case in dataset.cases[:4]:
         elsewhere(dataset, case, raw / f"{case.id}.nii.gz", "LAS")
     lines = ('name = "again"', 'licence = "CC0-1.0"', 'citation = "nobody"', 'modality = "MR"', "ndim = 3")
@@ -160,6 +161,25 @@ def test_preparation_of_the_training_is_made_of_a_file_too_and_undone(hearts_mod
     assert made.cases[0].images["image"].data_sha256 == case.images["image"].data_sha256
     back = as_given(Volume(np.ones(case.geometry.shape, np.uint8), np.array(case.geometry.affine)), taken)
     assert back.same_grid(read_nifti(raw / "s01-ed.nii.gz"))
+
+
+def test_an_image_that_is_predicted_lies_on_the_grid_of_its_file_and_the_model_can_be_exported(
+    hearts_model, bench, tmp_path
+):
+    dataset, _, _ = hearts_model
+    case = dataset.cases[0]
+    model = trained(dataset, tmp_path / "model", "autoencoder", steps=2)
+    predict(model, dataset, [case], tmp_path / "expected", Setting())
+    done = bench("export-model", model, tmp_path / "exported", "--to", "huggingface", "--device", "cpu")
+    assert done.code == 0 and "predicts autoencoder" in (tmp_path / "exported" / "README.md").read_text()
+    file = elsewhere(dataset, case, tmp_path / "a.nii.gz", "LSA")
+    words = (tmp_path / "exported", file, "--device", "cpu")
+    assert bench("predict", *words, "--out", tmp_path / "out").code == 0
+    made, expected = read_nifti(tmp_path / "out" / "a.nii.gz"), read_nifti(tmp_path / "expected" / f"{case.id}.nii.gz")
+    assert made.array.dtype == np.float32 and made.same_grid(read_nifti(file))
+    assert np.array_equal(turned(made, "RAS").array, expected.array)
+    done = bench("predict", *words, "--out", tmp_path / "dicom", "--to", "picture")
+    assert done.code == 2
 
 
 @pytest.fixture(scope="module")
