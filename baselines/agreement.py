@@ -7,8 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from baselines.model import read_spec
 from baselines.predict import Setting, predict
+from baselines.task import LABELS
 from converters.dataset import Case, Dataset
+from converters.errors import UsageError
 from converters.files import Strict
 from converters.volume import read_label
 
@@ -32,8 +35,11 @@ def with_float32(model: Path, dataset: Dataset, cases: Sequence[Case], made: Pat
     """Predict cases again in float32, all else alike, and compare with the label maps in `made`.
 
     Raises:
+        UsageError: what the model predicts is no label map.
         BenchError: as `predict`.
     """
+    if (task := read_spec(model).task) != LABELS:
+        raise UsageError(f"label maps are compared, and the model's task is {task}", mend="leave --check out")
     exact = msgspec.structs.replace(setting.config, precision="fp32")
     voxels = differ = 0
     with tempfile.TemporaryDirectory() as scratch:

@@ -19,7 +19,8 @@ class Samples:
     """A batch as the prefetch thread makes it: numpy, before augmentation.
 
     Shape: image (B, C, *S) float16, as it is cached; target (B, *S) uint8, 255 where nobody annotated; case, slice (B,)
-    int64; trusted (B,) bool; value (B,), the value of its case that a task asks for, NaN where it shows none.
+    int64; trusted (B,) bool; value (B,) float32, what a task asks of the case, NaN where the view shows none, or (0,)
+    where no task asks.
     """
 
     image: npt.NDArray[np.float16]

@@ -38,7 +38,7 @@ class Prepared:
     Shape: image (C, D, H, W) float16; target (D, H, W) uint8, 255 where nobody annotated; foreground (n,) uint32, where
     in the flat target somebody annotated a structure, ascending; extent (D,) uint8, an `Extent` per slice, looked up
     where it is not given; structures: where each structure that is annotated lies, if samples are drawn by class;
-    value: the number that a task asks for, NaN where the view shows none or the task asks for none.
+    value: the number that a task asks for, NaN where the view shows none; None in all cases where no task asks for one.
     """
 
     id: str
@@ -48,13 +48,13 @@ class Prepared:
     trusted: bool = False  # annotated, and the view does not call the label noisy
     extent: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint8))
     structures: tuple[npt.NDArray[np.uint32], ...] = ()
-    value: float = math.nan
+    value: float | None = None
 
     def __post_init__(self) -> None:
         """Look up what of the target is annotated, unless that is known."""
         if not len(self.extent):
             object.__setattr__(self, "extent", extent(self.target))
-        if not math.isnan(self.value):  # it is that of every slice
+        if self.value is not None and not math.isnan(self.value):  # it is that of every slice
             object.__setattr__(self, "extent", np.full(len(self.target), Extent.ALL, np.uint8))
 
     @property
@@ -113,7 +113,7 @@ def prepare(
             trusted=case.label is not None and case.label.kind not in ("noisy", "pseudo"),
             extent=extents[case.id],
             structures=tuple(by_class[f"{case.id}/{code}"] for code in codes if len(by_class[f"{case.id}/{code}"])),
-            value=(values or {}).get(case.id, math.nan),
+            value=values.get(case.id, math.nan) if values else None,
         )
         for case in view.cases
     ]

@@ -37,7 +37,7 @@ class Resident:
         self.patch = tuple(patch)
         self.device = device
         self.trusted = [case.trusted for case in cases]
-        self.values = [case.value for case in cases]
+        self.values = [case.value for case in cases if case.value is not None]
         shapes = [_shape(case, patch) for case in cases]
         self.images = _room(
             [(len(case.image), *s) for case, s in zip(cases, shapes, strict=True)], torch.float16, device
@@ -77,8 +77,14 @@ class Resident:
             trusted=sources[2].bool(),
             annotated=annotated,
             step=draw.step,
-            value=sent(torch.tensor([self.values[case] for case in draw.case], dtype=torch.float32), self.device),
+            value=self._value(draw),
         )
+
+    def _value(self, draw: Draw) -> Tensor:
+        """What a task asks of each sample's case; nothing crosses to the device where none asks."""
+        if not self.values:
+            return torch.empty(0, device=self.device)
+        return sent(torch.tensor([self.values[case] for case in draw.case], dtype=torch.float32), self.device)
 
 
 def _shape(case: Prepared, patch: Sequence[int]) -> tuple[int, ...]:

@@ -122,7 +122,7 @@ def gather(cases: Sequence[Prepared], draw: Draw, patch: Sequence[int]) -> Sampl
         slice=np.array([here.slice for here in draw.places]),
         trusted=np.array([cases[case].trusted for case in draw.case]),
         step=draw.step,
-        value=np.array([cases[case].value for case in draw.case], np.float32),
+        value=np.array([value for case in draw.case if (value := cases[case].value) is not None], np.float32),
     )
 
 

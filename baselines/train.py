@@ -244,5 +244,3 @@ def _check_deterministic(config: TrainConfig, device: torch.device) -> None:
             "linear upsampling has no deterministic gradient on CUDA",
             mend="--set train.net.upsampling=transposed, or train without --deterministic",
         )
-
-

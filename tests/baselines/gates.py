@@ -103,9 +103,8 @@ def batch(ndim=2, unannotated=2, annotated=2, kind="semi"):
 def rows(batch, chosen):
     """Some samples of a batch: a slice or a list of numbers."""
     numbers = range(len(batch.annotated))[chosen] if isinstance(chosen, slice) else chosen
-    values = {
-        field.name: getattr(batch, field.name) for field in dataclasses.fields(batch) if field.name != "elsewhere"
-    }
+    named = [field.name for field in dataclasses.fields(batch) if field.name not in ("elsewhere", "value")]
+    values = {name: getattr(batch, name) for name in named}
     return Batch(
         **{
             name: tuple(value[n] for n in numbers) if name == "annotated" else value[list(numbers)]

@@ -11,6 +11,7 @@ from views import valued, weights
 
 from baselines import method as contract
 from baselines import task as tasks
+from baselines.agreement import with_float32
 from baselines.batch import Batch
 from baselines.cache import prepare, read_image
 from baselines.config import NetConfig, NetSpec, plain
@@ -255,6 +256,12 @@ def test_who_cannot_learn_a_task_says_so(people, whole, small, tmp_path):
     odd = msgspec.structs.replace(people.cases[0], meta={"age_years": "old"})
     with pytest.raises(BenchError, match="'old', and no number"):
         train(dataclasses.replace(people, cases=(odd,)), small(net=SMALL), tmp_path / "model", Setting(), "age")
+
+
+def test_half_precision_is_checked_on_label_maps_alone(learnt, people, tmp_path):
+    *_, model = learnt("sex")
+    with pytest.raises(UsageError, match="task is sex"):
+        with_float32(model, people, people.cases[:1], tmp_path, Where())
 
 
 def test_label_maps_are_told_as_ever(whole, small):
