@@ -12,6 +12,7 @@ from bench.recipe import PHANTOM
 from bench.study import PAGE, Run, head
 from converters.sliced import slice_of
 from leaderboards.change import grid
+from leaderboards.escape import markdown
 from leaderboards.record import CaseScore, Record
 from leaderboards.site.figures import save
 from leaderboards.site.plots import boxes
@@ -114,13 +115,16 @@ def _flattery(known: Crossing[Arm]) -> Iterator[str]:
         "slices with liver": per_slice("t1"),
         "volumes": per_volume("t1"),
     }
-    rows = []
+    rows: list[list[str]] = []
+    got: list[list[float | None]] = []
     for split in (SLICES, PATIENTS):
         arms = [each for each in known.arms if each.split == split]
         means = [[m for each in arms if (m := known.mean(each, way)) is not None] for way in ways.values()]
-        rows.append(
-            [f"{split} are split", *(f"{fmean(found):.3f}" if found else "" for found in means), str(len(arms))]
-        )
+        got.append([fmean(found) if found else None for found in means])
+        told = ("" if mean is None else f"{mean:.3f}" for mean in got[-1])
+        rows.append([f"{split} are split", *told, str(len(arms))])
+    gaps = ("" if a is None or b is None else f"{a - b:+.3f}" for a, b in zip(*got, strict=True))
+    rows.append(["difference", *gaps, ""])
     yield from ("## What a slice-level split flatters", "")
     yield "What would have been reported, mean over the runs. The study split slices and counted a slice without liver"
     yield "that nothing was found in as 1. Under a slice-level split a volume is those of its slices that were tested."
@@ -132,7 +136,8 @@ def _flattery(known: Crossing[Arm]) -> Iterator[str]:
     if found is not None:
         yield (
             f"On the very same slices ({slices} of {found.patients} patients, tested by both), a network that has seen "
-            f"other slices of these patients gets {found.told} Dice against one that has not ({found.pairs} pairs)."
+            f"other slices of these patients gets {markdown(found.told)} Dice against one that has not "
+            f"({found.pairs} pairs)."
         )
         yield ""
 

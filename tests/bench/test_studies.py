@@ -92,6 +92,7 @@ def test_the_page_of_the_liver_says_what_was_planted(crossed):
     for split, mean in means.items():
         cells = [cell.strip() for cell in rows[f"{split} are split"][2:6]]
         assert cells == [f"{(2 * mean + 1) / 3:.3f}", f"{mean:.3f}", f"{mean:.3f}", "16"]
+    assert rows["difference"][3].strip() == "+0.300"
     assert re.search(r"very same slices \(6 of 2 patients.*\+0\.200 \[\+0\.200, \+0\.200\].*16 pairs", text)
     assert text.count("| 16 bit, T1+T2, augmented, dropout |") == 2
     assert find("chaos-liver").page(list(reversed(crossed))) == files
