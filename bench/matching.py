@@ -41,7 +41,7 @@ def with_dataset(predictions: Path, dataset: Dataset, cases: Sequence[Case]) -> 
         Match(
             case.id,
             case.subject,
-            _group(case),
+            group(case),
             _reference(dataset, case),
             prediction_of(case.id, names_of(case), found),
         )
@@ -153,9 +153,10 @@ def prediction_of(case: str, names: Sequence[str], found: Found) -> Path | None:
     return paths[0] if paths else None
 
 
-def _group(case: Case) -> str | None:
-    group = case.meta.get("phase", case.meta.get("site"))
-    return None if group is None else str(group)
+def group(case: Case) -> str | None:
+    """What cases are told apart by in tables: phase or site."""
+    found = case.meta.get("phase", case.meta.get("site"))
+    return None if found is None else str(found)
 
 
 def left_over(folder: Path, found: Found, chosen: Mapping[str, Path | None]) -> list[str]:

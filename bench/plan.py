@@ -7,7 +7,7 @@ import msgspec
 
 from baselines.config import plain
 from baselines.task import LABELS
-from bench import metrics, protocols, splits, task_view
+from bench import metrics, protocols, splits, task_metrics, task_view
 from bench.recipe import Recipe
 from converters.dataset import Case, Dataset, Split
 from converters.errors import BenchError
@@ -49,7 +49,7 @@ class Plan:
         """Versions of everything a number's meaning hangs on."""
         return {
             "protocol": f"{self.protocol.name}:v{self.protocol.version}",
-            "metrics": metrics.version(),
+            "metrics": (metrics if self.recipe.task == LABELS else task_metrics).version(),
             "record": str(FORMAT),
         }
 

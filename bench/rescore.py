@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import evidence, metrics
+from bench import evidence
 from bench.evidence import Grounds
 from bench.submission import Source
 from converters.errors import BenchError
@@ -26,14 +26,14 @@ def rescore(source: Source, data: Path) -> Record:
         raise BenchError(wrong[0], where=source.folder, mend="run it again")
     grounds = Grounds.of(record, data)
     matches = grounds.matches(source.predictions)
-    wrong = [*evidence.strange_references(grounds), *evidence.strange_predictions(record, matches)]
+    wrong = [*evidence.strange_references(grounds), *evidence.strange_predictions(record, matches, grounds.scorer)]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise BenchError(wrong[0] + more, where=source.predictions, mend="run it again")
     return msgspec.structs.replace(
         record,
-        cases=grounds.score(matches, record),
-        definitions={**record.definitions, "metrics": metrics.version()},
+        cases=grounds.score(matches),
+        definitions={**record.definitions, "metrics": grounds.scorer.version},
         code={**record.code, "scorer": _scorer()},
     )
 

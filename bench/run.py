@@ -72,8 +72,7 @@ def _sweep(folder: Path) -> None:
 
 def _carry_out(plan: Plan, place: Place) -> Record:
     from baselines import predict, train
-    from bench.matching import with_dataset
-    from bench.score import Structures, prediction_digests, score_matches
+    from bench.scorer import Scorer
     from bench.selection import EarlyStop, best_val
 
     recipe, folder = plan.recipe, plan.folder
@@ -99,17 +98,18 @@ def _carry_out(plan: Plan, place: Place) -> Record:
     # Predictions are made and scored afresh each time: half a folder from an interrupted run is written over.
     where = dataclasses.replace(where, progress=lambda i, n: told("predict", i, n))
     cost = predict.predict(trained.model, plan.dataset, plan.test, folder / "predictions", where)
-    matches, _ = with_dataset(folder / "predictions", plan.dataset, plan.test)
+    scorer = Scorer.of(plan)
+    matches = scorer.matches(folder / "predictions", plan.test)
     done = itertools.count(1)
 
     def scored(_: int) -> None:
         told("score", next(done), len(matches))
 
     problems: list[str] = []
-    scores = score_matches(matches, Structures.of(plan.dataset), scored, problems)
+    scores = scorer.score(matches, scored, problems)
     if problems:
         raise BenchError("; ".join(problems), where=folder / "predictions")
-    outcome = Outcome(trained, cost, scores, prediction_digests(matches), selected)
+    outcome = Outcome(trained, cost, scores, scorer.digests(matches), selected)
     return record(plan, seen, status="done", outcome=outcome)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from baselines.config import PredictConfig, plain
-from bench import evidence, metrics, protocols, splits
+from bench import evidence, metrics, protocols, splits, task_metrics
 from bench.claims import Claimed
 from bench.evidence import Grounds
 from bench.matching import Match
@@ -18,10 +18,12 @@ from converters.errors import BenchError, UsageError
 from converters.files import Strict, read_json, sha256
 from leaderboards import rules
 from leaderboards.record import Record
+from leaderboards.summary import family, leading
+from leaderboards.task_rules import of_labels
+from leaderboards.tasks import title
 from leaderboards.verification import REINFERRED, RESCORED, RULES, Verification
 
-DICE = "dice:v1"
-NEAR = 1e-4  # Dice: as near as another machine must come with the same weights
+NEAR = {"dice": 1e-4, "absolute_error": 1e-2, "psnr_db": 1e-2}  # as another machine must come with the same weights
 SHOWN = 3  # breaches of one rule
 
 
@@ -102,7 +104,8 @@ def verification(record: Record, results: Sequence[Result]) -> Verification:
             break
         reached = level
     told = tuple(f"{result.rule}: {sentence}" for result in results for sentence in some_of(result.found))
-    return Verification(record=record.id(), level=reached, scorer=metrics.version(), findings=told)
+    version = (metrics if of_labels(record) else task_metrics).version()
+    return Verification(record=record.id(), level=reached, scorer=version, findings=told)
 
 
 def some_of(found: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,7 +162,8 @@ def _share(work: _Work) -> Iterator[str]:
     if rules.is_foreign(work.record) or budget is None:
         return
     percent = protocols.parse(work.record.protocol).percent
-    allowed = splits.count(percent, len(work.grounds.split.train))
+    asked = work.grounds.scorer.asked
+    allowed = splits.count(percent, len(work.grounds.split.train)) if asked is None else len(asked.visible)
     trained_on = budget.labelled_subjects - budget.validation_subjects
     if trained_on > allowed:
         yield f"{trained_on} labelled subjects; {work.record.protocol} allows {allowed}"
@@ -167,12 +171,13 @@ def _share(work: _Work) -> Iterator[str]:
 
 @check("voxels", RESCORED, "Every prediction holds the voxels that the record has the digest of.")
 def _voxels(work: _Work) -> Iterator[str]:
-    yield from evidence.strange_predictions(work.record, work.matches)
+    yield from evidence.strange_predictions(work.record, work.matches, work.grounds.scorer)
 
 
 @check("scores", RESCORED, "Scored again, the predictions give the recorded counts, and the values to 1e-9.")
 def _scores(work: _Work) -> Iterator[str]:
-    yield from evidence.differences(work.record, work.grounds.score(work.matches, work.record))
+    grounds = work.grounds
+    yield from evidence.differences(work.record, grounds.score(work.matches), grounds.scorer.version)
 
 
 @check("weights", REINFERRED, "The weights are those the record names, trained with the settings of its recipe.")
@@ -192,7 +197,7 @@ def _weights(work: _Work) -> Iterator[str]:
         yield f"trained with seed {spec.seed}, recorded is {work.record.seed}"
 
 
-@check("again", REINFERRED, "Predicted again, the voxels are the same, or every Dice is within 1e-4.")
+@check("again", REINFERRED, "Predicted again, the voxels or values are the same, or every score is near; Dice to 1e-4.")
 def _again(work: _Work) -> Iterator[str]:
     from baselines import predict
 
@@ -200,13 +205,19 @@ def _again(work: _Work) -> Iterator[str]:
     where = predict.Setting(work.means.device, work.means.plugin, config=_predicted_with(work.record))
     predict.predict(work.claimed.model, grounds.dataset, grounds.cases, work.scratch, where)
     matches = grounds.matches(work.scratch)
-    if not list(evidence.strange_predictions(work.record, matches)):
+    if not list(evidence.strange_predictions(work.record, matches, grounds.scorer)):
         return
-    again = {(score.case, score.label): score for score in grounds.score(matches, work.record)}
+    again = {(score.case, score.label): score for score in grounds.score(matches)}
     for old in work.record.cases:
-        said, found = old.metrics.get(DICE), again[old.case, old.label].metrics[DICE]
-        if abs((said or 0.0) - (found or 0.0)) > NEAR or (said is None) != (found is None):
-            yield f"case {old.case}, {old.label}: Dice {found} for {said}"
+        for definition in leading(old.metrics):
+            said, found = old.metrics.get(definition), again[old.case, old.label].metrics[definition]
+            if abs((said or 0.0) - (found or 0.0)) > near(definition) or (said is None) != (found is None):
+                yield f"case {old.case}, {old.label}: {title(definition) or 'Dice'} {found} for {said}"
+
+
+def near(definition: str) -> float:
+    """How far the score of a case may move on another machine: a class may not."""
+    return NEAR.get(family(definition), 0.0)
 
 
 def _predicted_with(record: Record) -> PredictConfig:
