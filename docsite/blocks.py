@@ -28,7 +28,7 @@ class Block(NamedTuple):
     def place(self) -> str:
         """The file that it is the content of, where its first line is a comment that names one; else ""."""
         found = _PLACE.match(self.text)
-        return found[1] if found and self.language not in ("", "sh") else ""
+        return found[1] if found and self.language not in ("", "sh", "bash") else ""
 
 
 class Fate(Strict):

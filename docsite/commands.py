@@ -1,5 +1,6 @@
 """A page for each verb of `bench`: usage, what it does, options; read from click."""
 
+import inspect
 from collections.abc import Iterator
 
 import click
@@ -26,12 +27,16 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _first(command: click.Command) -> str:
-    return (command.help or "").partition("\n")[0]
+    return _help(command).partition("\n")[0]
+
+
+def _help(command: click.Command) -> str:
+    return inspect.cleandoc(command.help or "")
 
 
 def _page(verb: str, command: click.Command, context: click.Context) -> str:
     records = [found for option in command.get_params(context) if (found := option.get_help_record(context))]
-    paragraphs = [escaped(" ".join(part.split("\n"))) for part in (command.help or "").split("\n\n")]
+    paragraphs = [escaped(" ".join(part.split("\n"))) for part in _help(command).split("\n\n")]
     usage = command.get_usage(context).removeprefix("Usage: ")
     options = table(("option", ""), ((f"`{names}`", escaped(about).replace("[", r"\[")) for names, about in records))
     return "\n\n".join((f"# bench {verb}", f"```text\n{usage}\n```", *paragraphs, "## Options", options)) + "\n"

@@ -12,7 +12,7 @@ from converters.source import Access, Info, Options
 from docsite.markdown import ROOT, described, sh, table
 
 FOLDER = "datasets"
-_OPEN = ("folder", "msd", "nnunet")  # what the raw folder holds is a dataset of any name
+OPEN = ("folder", "msd", "nnunet")  # what the raw folder holds is a dataset of any name
 _RECIPES = ROOT / "bench" / "recipes"
 
 
@@ -20,7 +20,7 @@ def pages(raw: Path) -> Iterator[tuple[str, str]]:
     """(place on the site, Markdown). `raw`: made-up patients, a folder for each source (`docsite/pictures.py`)."""
     rows: list[tuple[str, ...]] = []
     for entry in catalogue.sources():
-        if entry.name in _OPEN:
+        if entry.name in OPEN:
             yield f"{FOLDER}/{entry.name}.md", _open_page(entry.name)
             rows.append((f"[{entry.name}]({entry.name}.md)", escaped(entry.about), "whatever is there", "as it says"))
             continue
@@ -145,5 +145,4 @@ def _docstring(name: str) -> str:
 
 
 def _picture(name: str) -> str:
-    shown = name if name in catalogue.phantoms() else f"phantom-{name}"
-    return f"<!-- picture: datasets/{shown} | {name}: a made-up case, and its labels -->"
+    return f"<!-- picture: datasets/{name} | {name}: a made-up case, and its labels -->"

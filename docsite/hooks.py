@@ -53,6 +53,8 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files: "Files") -> str:
     """Links as the site has them, lists and tables as Python-Markdown wants them, pictures where they belong."""
     place = page.file.src_uri
+    if place.startswith("results/"):
+        page.meta["hide"] = ["toc"]  # tables take the width
     if place not in _generated():
         markdown, _ = relinked(markdown, _taken().get(place, f"docs/{place}"), place)
     return _PICTURE.sub(functools.partial(_picture, place), separated(markdown))

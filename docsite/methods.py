@@ -18,8 +18,8 @@ def pages() -> Iterator[tuple[str, str]]:
     """(place on the site, Markdown)."""
     found = zoo.rows()
     scored, _ = rows(collect.load([ROOT / "leaderboards" / "results"]).records)
-    lines = [(f"[{row.name}]({row.name}.md)", zoo.escaped(row.about), *row.cells[1:5]) for row in found]
-    head = ("method", "", "paper", "made for", "runs in", "parameters")
+    lines = [(f"[{row.name}]({row.name}.md)", zoo.escaped(row.about), *row.cells[1:3]) for row in found]
+    head = ("method", "", "paper", "made for")
     text = "All of them in one page, with what is counted and how: [methods](../methods.md)."
     yield f"{FOLDER}/index.md", "\n\n".join(("# Methods", text, table(head, lines))) + "\n"
     for row in found:

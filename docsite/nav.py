@@ -1,5 +1,6 @@
 """Which page is of which kind: a start to follow, a task to do, a rule to look up, or an explanation to read."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -73,8 +74,6 @@ def _below(folder: str, made: Iterable[str]) -> Nav:
 
 
 def _packages(made: Iterable[str]) -> Nav:
-    top = "reference/python"
-    folders = dict.fromkeys(
-        Path(place).parent for place in made if place.startswith(f"{top}/") and place.count("/") > 2
-    )
-    return [*_below(top, made), *({folder.name: _below(folder.as_posix(), made)} for folder in folders)]
+    """Their pages list the modules, which are too many to stand beside every page."""
+    indexes = [place for place in made if re.fullmatch(r"reference/python/\w+/index\.md", place)]
+    return [*_below("reference/python", made), *indexes]

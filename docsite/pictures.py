@@ -11,15 +11,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from bench import catalogue
+from bench.montage import TEXT
 from bench.protocols import PROTOCOLS
-from converters.dataset import Dataset
+from converters.dataset import Case, Dataset
 from converters.errors import BenchError
 from converters.files import write_bytes
+from docsite.datasets import OPEN
 from leaderboards.facts import code_sha256
 
 _CASES = {"acdc": 10}
 _FEW = 3
+_MOST = 5  # rows of a picture; diffusion images have sixteen
 _HEARTS = "phantom-acdc"
 _DONE = "code.txt"
 
@@ -40,9 +45,8 @@ def make(folder: Path) -> None:
         _bench(folder, "convert", source, f"raw/{source}", f"converted/{source}")
     for found in sorted((folder / "converted").glob("*/*/dataset.json")):
         source, name = found.parts[-3:-1]
-        _show(folder, found.parent, f"datasets/{name.removeprefix('phantom-')}")
-        if not (folder / "pictures" / "datasets" / f"{source}.png").exists():
-            _show(folder, found.parent, f"datasets/{source}")
+        # What an open source finds has a name of its own; the page is that of the source.
+        _show(folder, found.parent, f"datasets/{source if source in OPEN else name.removeprefix('phantom-')}")
     hearts = folder / "converted" / "acdc"
     for protocol in PROTOCOLS:
         view = folder / "views" / protocol.name
@@ -63,8 +67,15 @@ def _show(folder: Path, dataset: Path, name: str) -> None:
     _bench(folder, "show", str(dataset), "--cases", str(len(cases)), "--slices", "3", "--out", str(sheets))
     target = folder / "pictures" / f"{name}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
-    (sheets / f"{chosen.id}.png").replace(target)
+    with Image.open(sheets / f"{chosen.id}.png") as sheet:
+        height = (sheet.height - TEXT) // max(1, _rows(chosen))
+        sheet.crop((0, 0, sheet.width, min(sheet.height, TEXT + _MOST * height))).save(target)
     shutil.rmtree(sheets)
+
+
+def _rows(case: Case) -> int:
+    """Of its picture: one for each channel and each label map."""
+    return len(case.images) + len(case.annotations) + (case.label is not None)
 
 
 def _bench(folder: Path, *words: str) -> None:

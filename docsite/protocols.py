@@ -8,6 +8,10 @@ from bench.protocols import OPTIONS, PROTOCOLS, Protocol, choices
 from docsite.markdown import ROOT, described, sh, table
 
 FOLDER = "protocols"
+_SEEN = (
+    "Contours are dense labels. Of sparse ones each voxel that somebody drew is shown, white where it is background; "
+    "the rest is 255, annotated by nobody."
+)
 _BOTH = ("expert", "scribble")  # that "expert-else-scribble" stands for
 
 
@@ -27,7 +31,7 @@ def _page(one: Protocol, about: str) -> str:
         f"# {one.name}",
         f"Version {one.version}: {about}.",
         f"<!-- picture: protocols/{one.name} | what {one.name} shows of a made-up heart -->",
-        "What lies there in grey is annotated by nobody: 255 in the label map.",
+        _SEEN,
         sh(
             f"bench view data/acdc --protocol {one.name}       # write what training may see",
             f"bench show views/acdc/{one.name}                 # look at it",

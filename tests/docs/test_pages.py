@@ -84,7 +84,8 @@ def test_every_page_stands_in_the_navigation_once(made):
 
     found = sorted(places(nav(made)))
     written = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
-    assert found == sorted([*written, *made])
+    listed = [place for place in made if not place.startswith("reference/python/") or place.endswith("/index.md")]
+    assert found == sorted([*written, *listed])
 
 
 @pytest.mark.parametrize(

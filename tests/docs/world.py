@@ -35,6 +35,7 @@ def build(folder: Path) -> Path:
         bench phantom acdc raw/acdc --cases 10
         bench phantom chaos raw/chaos --cases 5
         bench phantom ixi raw/ixi --cases 2
+        bench phantom folder raw/folder --cases 4
         bench convert acdc raw/acdc data
         bench convert chaos raw/chaos data
         bench view data/phantom-acdc --protocol scribble
@@ -59,7 +60,7 @@ def carry_out(block: Block, fate: Fate, folder: Path, stand_in: Mapping[str, str
     elif block.language == "python":
         done([sys.executable, "-c", text], folder, f"{block.page}:{block.line}")
     else:
-        assert block.language in ("", "sh"), f"{block.page}:{block.line}: {block.language} cannot be run"
+        assert block.language in ("", "sh", "bash"), f"{block.page}:{block.line}: {block.language} cannot be run"
         shell(text, folder, f"{block.page}:{block.line}")
 
 
