@@ -1,4 +1,4 @@
-"""Layers of a U-Net that keep less for the backward pass than torch's own do, and give the same bits.
+"""Layers of networks that keep less for the backward pass than torch's own do, and give the same bits.
 
 A compiled network keeps that little by itself: there torch's own are used.
 """
@@ -28,6 +28,16 @@ class MaxPool2d(_Pool, nn.MaxPool2d):
 
 class MaxPool3d(_Pool, nn.MaxPool3d):
     """3D."""
+
+
+_LEAN: dict[type[nn.Module], type[nn.Module]] = {nn.MaxPool2d: MaxPool2d, nn.MaxPool3d: MaxPool3d}
+
+
+def keep_less(body: nn.Module) -> None:
+    """Make the pooling of a network such, in place; not where the places of the maxima are wanted."""
+    for layer in body.modules():
+        if type(layer) in _LEAN and not layer.return_indices:
+            layer.__class__ = _LEAN[type(layer)]
 
 
 def activated(x: Tensor, activation: nn.LeakyReLU, dropout: nn.Module) -> Tensor:

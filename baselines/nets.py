@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor, nn
 
-from baselines import heads
+from baselines import heads, lean
 from baselines.bodies import named, refusing
 from baselines.config import NetConfig, NetSpec
 from baselines.halves import ONE, Body, Change, Parts
@@ -51,6 +51,7 @@ class Network(nn.Module):
         self.memory_format = torch.preserve_format
         if channels_last:
             self.memory_format = torch.channels_last if len(multiple) == 2 else torch.channels_last_3d
+        lean.keep_less(body)
         self.body = body.to(memory_format=self.memory_format)
 
     def forward(self, image: Tensor) -> list[Tensor]:

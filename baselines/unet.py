@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from baselines.config import NetSpec
 from baselines.halves import Change, Parts, headed
-from baselines.lean import MaxPool2d, MaxPool3d, activated
+from baselines.lean import activated
 from converters.errors import BenchError, unknown_name
 
 Stride = tuple[int, ...]
@@ -148,7 +148,7 @@ class UNet(nn.Module):
         super().__init__()
         before, classes = channels
         ndim = len(strides[0])
-        pool = MaxPool2d if ndim == 2 else MaxPool3d
+        pool = nn.MaxPool2d if ndim == 2 else nn.MaxPool3d
         ins = (before, *widths[:-1])
         levels = zip(ins, widths, dropout, strict=True)
         self.blocks = nn.ModuleList([Block(ndim, (i, o), p, form.norm, form.activation) for i, o, p in levels])

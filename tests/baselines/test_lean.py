@@ -4,17 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.lean import MaxPool2d, MaxPool3d
+from baselines.lean import MaxPool2d, MaxPool3d, keep_less
 from baselines.unet import Block, Form, UNet
-
-TORCHS = {Block: nn.Sequential, MaxPool2d: nn.MaxPool2d, MaxPool3d: nn.MaxPool3d}
 
 
 def unet(ndim: int, norm: str, lean: bool, p: float = 0.4) -> UNet:
     torch.manual_seed(0)
     body = UNet((1, 3), (8, 16, 32), (p, p, p), [(2,) * ndim] * 2, Form(norm=norm)).train()
+    if lean:
+        keep_less(body)
+        assert {type(pool) for pool in body.pools} <= {MaxPool2d, MaxPool3d}
     for layer in body.modules() if not lean else ():
-        layer.__class__ = TORCHS.get(type(layer), type(layer))
+        if type(layer) is Block:
+            layer.__class__ = nn.Sequential
     return body.to(memory_format=torch.channels_last if ndim == 2 else torch.channels_last_3d)
 
 
@@ -70,3 +72,12 @@ def test_a_network_that_is_asked_for_no_gradient_is_the_same():
             with torch.no_grad():
                 pair.append(body(image)[0])
         assert torch.equal(*pair)
+
+
+def test_pooling_whose_places_are_wanted_and_that_of_others_stay_as_they_are():
+    class Own(nn.MaxPool2d):
+        pass
+
+    body = nn.Sequential(nn.MaxPool2d(2, return_indices=True), Own(2), nn.MaxPool2d(2))
+    keep_less(body)
+    assert [type(layer) for layer in body] == [nn.MaxPool2d, Own, MaxPool2d]
