@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+import msgspec
 import numpy as np
 import scipy.ndimage
 import torch
@@ -120,10 +121,11 @@ def export(model: Path, out: Path, asked: Asked) -> Parity:
 
 
 def _on_cases(model: Path, draft: Path, grounds: Grounds, setting: Setting) -> Agreement:
-    """Whole label maps, from files to files."""
+    """Whole label maps, from files to files, both in float32."""
+    exact = dataclasses.replace(setting, config=msgspec.structs.replace(setting.config, precision="fp32"))
     with tempfile.TemporaryDirectory() as scratch:
-        predict(draft, grounds.dataset, grounds.cases, Path(scratch), setting)
-        return with_float32(model, grounds.dataset, grounds.cases, Path(scratch), setting)
+        predict(draft, grounds.dataset, grounds.cases, Path(scratch), exact)
+        return with_float32(model, grounds.dataset, grounds.cases, Path(scratch), exact)
 
 
 def _on_windows(model: Path, draft: Path, setting: Setting) -> Agreement:

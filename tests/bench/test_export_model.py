@@ -33,9 +33,10 @@ from leaderboards.summary import summarise
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
 QUICK = TrainConfig(
     net=NetConfig(widths=(4, 8), dropout=(0.0, 0.0)),
-    steps=30,
+    steps=120,
+    foreground=0.9,
     batch=4,
-    lr=0.02,
+    lr=0.05,
     patch=(32, 32),
     grid=(3.0, 3.0),
     precision="bf16",
@@ -52,7 +53,7 @@ def ran(tmp_path_factory):
     (report,) = convert("acdc", room / "raw", room / "data")
     dataset = Dataset.load(report.root)
     splits.freeze_default(dataset)
-    planned = plan(Recipe(dataset=dataset.name, protocol="semi20", train=QUICK), dataset, room / "runs")
+    planned = plan(Recipe(dataset=dataset.name, protocol="full", train=QUICK), dataset, room / "runs")
     return room / "data", dataset, planned.folder, run(planned, Place())
 
 
