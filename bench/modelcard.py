@@ -11,7 +11,7 @@ from baselines.task import LABELS, find
 from converters.errors import BenchError
 from leaderboards.escape import markdown
 from leaderboards.record import Record
-from leaderboards.summary import Summary, by_label, definitions, direction, overall_and_each, ranked, short
+from leaderboards.summary import Summary, cells, definitions, direction, ranked, short, summaries
 
 if TYPE_CHECKING:
     from baselines.export import Parity
@@ -70,11 +70,12 @@ def _scores(record: Record) -> Rows:
     known = sorted(definition for definition in definitions(record.cases) if direction(definition))
     first = ranked(known)
     shown = [*first, *(d for d in known if short(d) == "hd95")] if first else known
+    labels = dict.fromkeys(score.label for score in record.cases)
     found = {}
-    for definition in shown:
-        whole, each = overall_and_each([by_label(record.cases, definition)])
+    for definition, (whole, each) in summaries(cells([record.cases], shown)).items():
         if whole is not None:
-            found[definition] = {_ALL: whole, **each} if len(each) > 1 else each
+            by_label = {label: each[label] for label in labels if label in each}
+            found[definition] = {_ALL: whole, **by_label} if len(each) > 1 else by_label
     return found
 
 

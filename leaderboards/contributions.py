@@ -8,17 +8,20 @@ import numpy as np
 from leaderboards import statistics
 from leaderboards.record import CaseScore
 from leaderboards.statistics import Array
-from leaderboards.summary import Interval, Values, bounds, by_label
+from leaderboards.summary import Cells, Interval, bounds, cells
 
 
-def contributions(tables: Sequence[Values], subjects: Sequence[str]) -> Array:
+def contributions(table: Cells, subjects: Sequence[str]) -> Array:
     """(subjects, repeats), float64; the mean of all is the macro mean.
 
     Complete data: the mean over labels. Where labels are missing for some subjects, linearised:
     z = mu + C Σ_l (y_l - mean_l) / (L n_l) over the labels that a subject has. A value which only some repeats have
     counts in the others as the mean of those, as it does in the macro mean.
     """
-    return _linearised(_array(tables, _labels(tables), subjects))
+    column = {subject: i for i, subject in enumerate(subjects)}
+    values = np.full((len(table.labels), len(subjects), table.values.shape[-1]), np.nan)
+    values[:, [column[subject] for subject in table.subjects]] = table.values[0]
+    return _linearised(values)
 
 
 def _linearised(values: Array) -> Array:
@@ -33,46 +36,41 @@ def _linearised(values: Array) -> Array:
     return np.asarray(means.mean(-1)[..., None, None] + values.shape[-2] * deviations.mean(-3))
 
 
-def _array(tables: Sequence[Values], labels: Sequence[str], subjects: Sequence[str]) -> Array:
-    values = np.full((len(labels), len(subjects), len(tables)), np.nan)
-    order, column = [*subjects], {subject: i for i, subject in enumerate(subjects)}
-    for repeat, table in enumerate(tables):
-        for row, label in enumerate(labels):
-            found = table.get(label, {})
-            # Mostly each subject is there, in order.
-            places = slice(None) if [*found] == order else [column[subject] for subject in found]
-            values[row, places, repeat] = [*found.values()]
-    return values
+def tabulate(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Cells:
+    """What each repeat scored, by label and subject; what has no value at all is left out, be it a repeat."""
+    return only(cells(repeats, [definition]), definition)
 
 
-def _labels(tables: Sequence[Values]) -> list[str]:
-    return sorted({label for table in tables for label in table})
-
-
-def _subjects(tables: Sequence[Values]) -> list[str]:
-    return sorted({subject for table in tables for found in table.values() for subject in found})
-
-
-def tabulate(repeats: Sequence[Sequence[CaseScore]], definition: str) -> list[Values]:
-    """What each repeat scored, by label and subject; a repeat without any value is left out."""
-    tables = [by_label(scores, definition) for scores in repeats]
-    return [table for table in tables if table]
+def only(found: Cells, definition: str) -> Cells:
+    """One definition, as `tabulate`."""
+    number = found.definitions.index(definition)
+    values = found.values[number : number + 1]
+    there = ~np.isnan(values[0])
+    if there.all():
+        return found._replace(definitions=(definition,), values=values)
+    labels, subjects, repeats = (np.flatnonzero(there.any(axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    return Cells(
+        (definition,),
+        tuple(found.labels[i] for i in labels),
+        tuple(found.subjects[i] for i in subjects),
+        values[:, labels[:, None, None], subjects[:, None], repeats],
+    )
 
 
 def interval(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Interval | None:
     """The 95 % interval of a macro mean, kept within what the metric can be; None for a single patient."""
-    return intervals({definition: tabulate(repeats, definition)}).get(definition)
+    return intervals(cells(repeats, [definition])).get(definition)
 
 
-def intervals(found: Mapping[str, Sequence[Values]]) -> dict[str, Interval]:
-    """As `interval`, of what `tabulate` gives for each definition; those of a single patient are not there."""
+def intervals(found: Cells) -> dict[str, Interval]:
+    """As `interval`, for each of the definitions; those of a single patient are not there."""
     alike: dict[tuple[tuple[str, ...], tuple[str, ...], int], dict[str, Array]] = defaultdict(dict)
-    for definition, tables in found.items():
-        labels, subjects = _labels(tables), _subjects(tables)
+    for definition in found.definitions:
+        _, labels, subjects, values = only(found, definition)
         if len(subjects) > 1:
-            alike[tuple(labels), tuple(subjects), len(tables)][definition] = _array(tables, labels, subjects)
+            alike[labels, subjects, values.shape[-1]][definition] = values[0]
     made = {name: each for arrays in alike.values() for name, each in _intervals(arrays).items()}
-    return {definition: made[definition] for definition in found if definition in made}
+    return {definition: made[definition] for definition in found.definitions if definition in made}
 
 
 def _intervals(arrays: Mapping[str, Array]) -> dict[str, Interval]:

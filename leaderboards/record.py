@@ -1,8 +1,8 @@
 """The one result type: what a run did, on which data, with which scores, at which cost. Readable for ever."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import msgspec
 
@@ -10,6 +10,8 @@ from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
 FORMAT = 3
+Found = TypeVar("Found")
+
 DEEPEST = 50  # lists and tables within each other; what is deeper no recipe is, and reading it could end the program
 
 
@@ -117,10 +119,13 @@ class Record(Strict, omit_defaults=True, dict=True):
 
     def id(self) -> str:
         """sha256 over the canonical JSON, which is written once."""
-        found = self.__dict__.get("_id")
-        if found is None:
-            found = self.__dict__["_id"] = digest(self)
-        return str(found)
+        return self.found("_id", lambda: digest(self))
+
+    def found(self, what: str, find: Callable[[], Found]) -> Found:
+        """What was found out about the record, once."""
+        if what not in self.__dict__:
+            self.__dict__[what] = find()
+        return cast(Found, self.__dict__[what])
 
     def known_as(self, run: str) -> "Record":
         """The same record, whose id somebody has worked out already."""

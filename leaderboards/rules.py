@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from converters.files import digest
 from leaderboards.record import CaseScore, Record
-from leaderboards.soundness import ROUNDING, miscounted, out_of_range, unsaid, unsound
+from leaderboards.soundness import ROUNDING, VOLUMES, doubtful, miscounted, out_of_range, unsaid, unsound
 from leaderboards.summary import HEADLINE, definitions, family, short
 from leaderboards.task_rules import contradictions, of_labels, unpaid
 from leaderboards.task_rules import miscounted as counts_voxels
@@ -21,13 +21,6 @@ PREDICTION = "prediction:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _KNOWN = {"full", "semi", "scribble", "noisy"}  # protocols of which it is known whether labels agree with the reference
-_VOLUMES: dict[str, Callable[[CaseScore], int]] = {
-    "volume_reference_ml:v1": lambda score: score.tp + score.fn,
-    "volume_prediction_ml:v1": lambda score: score.tp + score.fp,
-    "volume_false_ml:v1": lambda score: score.fp,
-    "volume_error_ml:v1": lambda score: score.fp - score.fn,
-    "volume_abs_error_ml:v1": lambda score: abs(score.fp - score.fn),
-}
 
 
 class Rule(NamedTuple):
@@ -66,7 +59,7 @@ def broken(record: Record) -> list[Finding]:
 
 def faults(record: Record) -> list[str]:
     """What a record contradicts itself in: edited by hand, cut, or written by something else."""
-    return [finding.sentence for finding in broken(record) if finding.rule.fatal]
+    return [sentence for each in RULES if each.fatal for sentence in each.check(record)]
 
 
 def is_foreign(record: Record) -> bool:
@@ -121,6 +114,8 @@ def _labels(record: Record) -> Found:
 @rule("case", "What holds for a whole case is the same under each of its labels.", fatal=True)
 def _case(record: Record) -> Found:
     for case, scores in _by_case(record).items():
+        if len({(s.subject, s.group, s.diagonal_mm, s.ignored, s.status == "invalid") for s in scores}) == 1:
+            continue
         for field in ("subject", "group", "diagonal_mm", "ignored"):
             if len(values := {str(getattr(score, field)) for score in scores}) > 1:
                 yield f"case {case}: {field} is {' and '.join(sorted(values))}"
@@ -148,8 +143,14 @@ def _overlap(record: Record) -> Found:
 
 @rule("volumes", "Volumes in mL and counts give one voxel size for a case.", fatal=True)
 def _volumes(record: Record) -> Found:
-    for case, scores in _by_case(record).items():
-        told = [(count(s), s.metrics.get(d)) for s in scores if not unsound(s) for d, count in _VOLUMES.items()]
+    cases = _by_case(record)
+    for case in dict.fromkeys(score.case for score in _doubtful(record)):
+        told = [
+            (voxels(s.tp, s.fp, s.fn), s.metrics.get(d))
+            for s in cases[case]
+            if not unsound(s)
+            for d, voxels in VOLUMES.items()
+        ]
         pairs = [(count, value) for count, value in told if value is not None]
         size = next((value / count for count, value in pairs if count), 0.0)
         if any(not math.isclose(value, count * size, rel_tol=ROUNDING) for count, value in pairs):
@@ -259,7 +260,12 @@ def _by_case(record: Record) -> dict[str, list[CaseScore]]:
     return found
 
 
+def _doubtful(record: Record) -> list[CaseScore]:
+    """The scores that a rule about one score must look at: the others cannot break any."""
+    return record.found("_doubtful", lambda: doubtful(record.cases) if of_labels(record) else [*record.cases])
+
+
 def _told(record: Record, fault: Callable[[CaseScore], str | None]) -> Found:
-    for score in record.cases:
+    for score in _doubtful(record):
         if sentence := fault(score):
             yield f"case {score.case}, {score.label}: {sentence}"

@@ -1,7 +1,7 @@
 """Where each row of a section stands: ranks with intervals, and which differences are claimed."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,9 +10,9 @@ import numpy as np
 from converters.errors import BenchError
 from converters.files import Strict, digest
 from leaderboards import statistics
-from leaderboards.contributions import contributions, tabulate
+from leaderboards.contributions import contributions, only, tabulate
 from leaderboards.statistics import Array, Ranking, SignedRank
-from leaderboards.summary import direction
+from leaderboards.summary import Cells, direction
 
 if TYPE_CHECKING:
     from leaderboards.table import Group
@@ -76,8 +76,8 @@ def name(group: "Group") -> str:
     return f"{group.method} ({group.variant})" if group.variant else group.method
 
 
-def scores(groups: Sequence["Group"], definition: str) -> Scores:
-    """The rows of a section as arrays; a row without any value is left out.
+def scores(groups: Sequence["Group"], definition: str, known: Sequence[Cells] = ()) -> Scores:
+    """The rows of a section as arrays; a row without any value is left out. `known`: the cells of each group.
 
     Raises:
         BenchError: rows of several sections, or a metric of which nobody said whether more is better.
@@ -86,12 +86,17 @@ def scores(groups: Sequence["Group"], definition: str) -> Scores:
         raise BenchError("rows of different sections cannot be compared", mend="one section at a time")
     if not direction(definition):
         raise BenchError(f"nobody said whether more {definition} is better", mend="leaderboards/summary.py")
-    tables = [tabulate([record.cases for record in group.records], definition) for group in groups]
-    subjects = sorted({s for table in tables for cells in table for found in cells.values() for s in found})
+    tables = [
+        only(found, definition)
+        if found and definition in found.definitions
+        else tabulate([record.cases for record in group.records], definition)
+        for group, found in zip_longest(groups, known)
+    ]
+    subjects = sorted({subject for table in tables for subject in table.subjects})
     made = [
         (group, direction(definition) * contributions(table, subjects))
         for group, table in zip(groups, tables, strict=True)
-        if table
+        if table.labels
     ]
     made.sort(key=lambda pair: (-float(pair[1].mean()), name(pair[0])))
     return Scores([group for group, _ in made], [array for _, array in made])
@@ -137,13 +142,13 @@ def _pair(found: Scores, pair: tuple[int, int], wilcoxon: SignedRank, way: int) 
     )
 
 
-def standings(groups: Sequence["Group"], definition: str) -> dict[Key, Standing]:
-    """The standing of each row of one section; empty for fewer than two rows or two patients.
+def standings(groups: Sequence["Group"], definition: str, known: Sequence[Cells] = ()) -> dict[Key, Standing]:
+    """The standing of each row of one section; empty for fewer than two rows or two patients. `known`: as in `scores`.
 
     Raises:
         BenchError: as `scores`.
     """
-    found = scores(groups, definition)
+    found = scores(groups, definition, known)
     if len(found.groups) < 2 or found.patients < 2:
         return {}
     pairs = pairs_of(found, direction(definition))

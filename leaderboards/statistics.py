@@ -17,7 +17,7 @@ LEVEL = 0.05
 RESAMPLES = 10_000
 _EXACT = 200  # patients up to which the null distribution of the signed ranks is counted out
 _FEW = 10  # seeds below which a bootstrap of them is too narrow
-_AT_ONCE = 4_000_000  # differences held at a time: pairs of methods times resamples grow with the square of methods
+_AT_ONCE = 100_000  # differences held at a time: pairs of methods times resamples grow with the square of methods
 _DIGITS = 12  # values that differ by less are ties
 
 
@@ -141,11 +141,11 @@ def chance(a: Array, b: Array) -> float:
 
 def ranks(values: Array, *, method: str = "average") -> Array:
     """Ranks along the last axis, smallest first, from 1; ties get the mean of their ranks, or the lowest ("min")."""
-    told = np.round(values, _DIGITS)
-    below = (told[..., None, :] < told[..., :, None]).sum(-1)
-    if method == "min":
-        return np.asarray(below + 1.0)
-    return np.asarray(below + ((told[..., None, :] == told[..., :, None]).sum(-1) + 1) / 2)
+    told = np.ascontiguousarray(np.moveaxis(np.round(values, _DIGITS), -1, 0))  # adding up long rows is quick
+    found = (told[:, None] < told).sum(0) + 1.0
+    if method != "min":
+        found += ((told[:, None] == told).sum(0) - 1) / 2
+    return np.ascontiguousarray(np.moveaxis(found, 0, -1))
 
 
 def bootstrap(methods: Sequence[Array], seed: int, resamples: int = RESAMPLES) -> Array:
@@ -153,10 +153,16 @@ def bootstrap(methods: Sequence[Array], seed: int, resamples: int = RESAMPLES) -
 
     Below ten seeds their deviations grow by sqrt(S / (S - 1)), which a draw of S from S loses.
     """
-    random = np.random.default_rng(seed)
-    patients = draws(random, methods[0].shape[0], resamples)
-    found = [(patients @ widened(scores) * draws(random, scores.shape[1], resamples)).sum(1) for scores in methods]
+    patients, *seeds = _drawn(seed, (methods[0].shape[0], *(scores.shape[1] for scores in methods)), resamples)
+    found = [(patients @ widened(scores) * drawn).sum(1) for scores, drawn in zip(methods, seeds, strict=True)]
     return np.stack(found, axis=1)
+
+
+@lru_cache(1)
+def _drawn(seed: int, counts: tuple[int, ...], resamples: int) -> list[Array]:
+    """As `draws`, one after the other; kept, for the metrics of a section and the sections of a split share them."""
+    random = np.random.default_rng(seed)
+    return [draws(random, count, resamples) for count in counts]
 
 
 def widened(scores: Array) -> Array:
@@ -202,8 +208,8 @@ def ranking(means: Array, resampled: Array) -> Ranking:
 
 def percentiles(drawn: Array) -> tuple[Array, Array]:
     """95 % percentile interval over resamples (resamples, methods), of values that were drawn."""
-    low = np.quantile(drawn, LEVEL / 2, axis=0, method="inverted_cdf")
-    return low, np.quantile(drawn, 1 - LEVEL / 2, axis=0, method="inverted_cdf")
+    low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2), axis=0, method="inverted_cdf")
+    return low, high
 
 
 def _stability(full: Array, drawn: Array) -> float | None:
@@ -211,9 +217,10 @@ def _stability(full: Array, drawn: Array) -> float | None:
     wanted = np.sign(full[first] - full[second])
     if not wanted.any():
         return None
-    agreement, told = np.zeros(len(drawn)), np.zeros(len(drawn), np.int64)
-    for some in np.array_split(np.arange(len(drawn)), max(1, drawn.size * len(drawn[0]) // _AT_ONCE)):
-        found = np.sign(drawn[np.ix_(some, first)] - drawn[np.ix_(some, second)])
-        agreement[some], told[some] = found @ wanted, np.count_nonzero(found, axis=1)
+    agreement, told = np.zeros((2, len(drawn)))
+    for some in np.array_split(np.arange(len(drawn)), 1 + drawn.size * len(drawn[0]) // _AT_ONCE):
+        by_method = np.ascontiguousarray(drawn[some].T)
+        found = np.sign(by_method[first] - by_method[second])
+        agreement[some], told[some] = wanted @ found, np.abs(found).sum(0)
     scale = np.sqrt(np.count_nonzero(wanted) * told)
     return float(np.divide(agreement, scale, out=np.zeros(len(drawn)), where=scale > 0).mean())

@@ -1,14 +1,17 @@
 """Per-case scores -> one summary. What an undefined score counts for is decided here and nowhere else."""
 
 import math
-import statistics
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, product
+from typing import NamedTuple
+
+import numpy as np
 
 from converters.files import Strict
-from leaderboards import tasks
+from leaderboards import exact, tasks
+from leaderboards.exact import Array
 from leaderboards.record import CaseScore
 
 OVERLAPS = {"dice", "iou", "nsd"}
@@ -19,8 +22,6 @@ SHARES = {"precision", "boundary_iou", "lesion_precision", "lesion_f1"}  # count
 FOUND = {"sensitivity", "lesion_sensitivity"}  # shares of a reference, which a false structure has not
 ERRORS = {"volume_abs_error_ml"}  # count as measured: all of a missed or a false volume
 
-Values = Mapping[str, Mapping[str, float]]  # label -> subject -> value
-_BITS = 2 * 53 + 3  # of the square that a correctly rounded root is taken of
 _KNOWN = 4096  # names of definitions that are kept taken apart
 
 
@@ -115,108 +116,117 @@ def counted(score: CaseScore, definition: str) -> float | None:
     return 100.0 if kind in VOLUMES else 0.0
 
 
+class Cells(NamedTuple):
+    """What each repeat scored, the mean over the cases of a subject: two images of one heart are not two patients."""
+
+    definitions: tuple[str, ...]
+    labels: tuple[str, ...]  # sorted
+    subjects: tuple[str, ...]  # sorted
+    values: Array  # (definitions, labels, subjects, repeats), NaN where no score counts
+
+
+def cells(repeats: Sequence[Sequence[CaseScore]], definitions: Sequence[str]) -> Cells:
+    """Every score of the repeats."""
+    every = {(score.label, score.subject) for scores in repeats for score in scores}
+    labels, subjects = (tuple(sorted(set(names))) for names in (zip(*every, strict=True) if every else ((), ())))
+    places = {pair: i for i, pair in enumerate(product(labels, subjects))}
+    values = np.full((len(places), len(definitions), len(repeats)), np.nan)
+    for repeat, scores in enumerate(repeats):
+        values[..., repeat] = _by_place(scores, definitions, places)
+    shaped = np.moveaxis(values.reshape(len(labels), len(subjects), len(definitions), len(repeats)), 2, 0)
+    found = Cells(tuple(definitions), labels, subjects, np.ascontiguousarray(shaped))
+    if tasks.AUC in definitions:
+        _fill_areas(found.values[found.definitions.index(tasks.AUC)], cells(repeats, [tasks.PROBABILITY, tasks.TRUTH]))
+    return found
+
+
+def _fill_areas(out: Array, known: Cells) -> None:
+    """The area under ROC hangs on all subjects of a repeat."""
+    for repeat in range(out.shape[-1]):
+        probability, truth = (
+            {
+                label: {s: v for s, v in zip(known.subjects, line, strict=True) if not math.isnan(v)}
+                for label, line in zip(known.labels, table.tolist(), strict=True)
+            }
+            for table in known.values[..., repeat]
+        )
+        for label, area in tasks.areas(probability, truth).items():
+            out[known.labels.index(label), [known.subjects.index(s) for s in area], repeat] = [*area.values()]
+
+
+def _by_place(scores: Sequence[CaseScore], definitions: Sequence[str], places: Mapping[tuple[str, str], int]) -> Array:
+    """(places, definitions): the mean over the scores that belong to each place."""
+    taken: Counter[int] = Counter()
+    where = []
+    for score in scores:
+        place = places[score.label, score.subject]
+        where.append((taken[place], place))
+        taken[place] += 1
+    values = np.full((max(taken.values(), default=0), len(places), len(definitions)), np.nan)
+    # What most scores count for is not worth a call.
+    told = chain.from_iterable(
+        map(score.metrics.get, definitions)
+        if score.status == "ok"
+        else [counted(score, definition) for definition in definitions]
+        for score in scores
+    )
+    if where:
+        numbers = np.fromiter(told, float)  # None is NaN
+        values[tuple(zip(*where, strict=True))] = numbers.reshape(len(scores), len(definitions))
+    return exact.mean(values)
+
+
 def summarise(repeats: Sequence[Sequence[CaseScore]], definition: str) -> Summary | None:
     """One metric over the repeats of a run; None when no score has a value.
 
     Quartiles by linear interpolation between the values, as NumPy's default.
     """
-    return over_labels([by_label(scores, definition) for scores in repeats])
+    return summaries(cells(repeats, [definition]))[definition][0]
 
 
-def over_labels(tables: Sequence[Values]) -> Summary | None:
-    """As `summarise`, of what `by_label` gives for each repeat."""
-    return _overall(tables, _cells(tables))
-
-
-def overall_and_each(tables: Sequence[Values]) -> tuple[Summary | None, dict[str, Summary]]:
-    """As `over_labels`, and the same of each label by itself."""
-    cells = _cells(tables)
-    means = {label: [_mean(table[label].values()) for table in tables if label in table] for label in cells}
-    return _overall(tables, cells), {label: _summary([cells[label]], means[label]) for label in cells}
-
-
-def _overall(tables: Sequence[Values], cells: Values) -> Summary | None:
-    means = [_mean([_mean(found.values()) for found in table.values()]) for table in tables if table]
-    return _summary([*cells.values()], means) if cells else None
-
-
-def _cells(tables: Sequence[Values]) -> Values:
-    return {label: _pooled(tables, label) for label in dict.fromkeys(chain.from_iterable(tables))}
-
-
-def _pooled(tables: Sequence[Values], label: str) -> dict[str, float]:
-    """Subject -> the mean over the repeats in which it has a value."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for table in tables:
-        for subject, value in table.get(label, {}).items():
-            found[subject].append(value)
-    return {subject: _mean(values) for subject, values in found.items()}
-
-
-def _summary(cells: Sequence[Mapping[str, float]], means: Sequence[float]) -> Summary:
-    """Of the cells of each label, and the mean of each repeat."""
-    q1, median, q3 = _quartiles(sorted(chain.from_iterable(values.values() for values in cells)))
-    return Summary(
-        mean=_mean([_mean(values.values()) for values in cells]),
-        sd=_spread(means) if len(means) > 1 else None,
-        median=median,
-        q1=q1,
-        q3=q3,
-        n=len(set().union(*cells)),
+def summaries(found: Cells) -> dict[str, tuple[Summary | None, dict[str, Summary]]]:
+    """Definition -> as `summarise`, and the same of each label by itself that has a value."""
+    if not found.labels:
+        return {definition: (None, {}) for definition in found.definitions}
+    pooled = exact.mean(np.moveaxis(found.values, 3, 0))  # definitions, labels, subjects
+    by_run = _with_mean_of_labels(exact.mean(np.moveaxis(found.values, 2, 0)))
+    known = ~np.isnan(pooled)
+    columns = np.moveaxis(pooled, 2, 0)
+    together = exact.quartiles(pooled.reshape(len(pooled), -1).T)
+    quartiles = np.concatenate([together[..., None], exact.quartiles(columns)], axis=2)
+    parts = (
+        _with_mean_of_labels(exact.mean(columns)[..., None])[..., 0],
+        by_run,
+        np.moveaxis(quartiles, 0, 2),
+        np.concatenate([known.any(1).sum(1)[:, None], known.sum(2)], axis=1),
     )
+    made = {}
+    for definition, *numbers in zip(found.definitions, *(part.tolist() for part in parts), strict=True):
+        whole, *each = (_summary(*of) for of in zip(*numbers, strict=True))
+        made[definition] = whole, {label: one for label, one in zip(found.labels, each, strict=True) if one is not None}
+    return made
+
+
+def _with_mean_of_labels(values: Array) -> Array:
+    """(definitions, labels, runs) with the mean over labels before them."""
+    return np.concatenate([exact.mean(np.moveaxis(values, 1, 0))[:, None], values], axis=1)
+
+
+def _summary(mean: float, by_run: Sequence[float], quartiles: Sequence[float], n: int) -> Summary | None:
+    if not n:
+        return None
+    means = [value for value in by_run if not math.isnan(value)]
+    q1, median, q3 = quartiles
+    return Summary(mean=mean, sd=exact.spread(means) if len(means) > 1 else None, median=median, q1=q1, q3=q3, n=n)
+
+
+def run_means(runs: Sequence[Sequence[CaseScore]], definition: str) -> list[float]:
+    """The mean of each run; runs in which no score has a value are left out."""
+    values = cells(runs, [definition]).values
+    means = exact.mean(exact.mean(np.moveaxis(values[0], 1, 0)))
+    return [float(value) for value in means if not np.isnan(value)]
 
 
 def definitions(scores: Iterable[CaseScore]) -> set[str]:
     """Every definition that one of the scores has a value of, or could have; mostly they all have the same."""
     return set(chain.from_iterable({tuple(score.metrics) for score in scores}))
-
-
-def _mean(values: Collection[float]) -> float:
-    """As statistics.fmean, which sums exactly, whatever the order; without its questions."""
-    return math.fsum(values) / len(values)
-
-
-def _spread(values: Sequence[float]) -> float:
-    """As statistics.stdev, to the last bit: whole numbers are as exact as its fractions and a tenth of the work."""
-    ratios = [value.as_integer_ratio() for value in values]
-    scale = max(bottom for _, bottom in ratios)  # powers of two
-    whole = [top * (scale // bottom) for top, bottom in ratios]
-    n, total = len(whole), sum(whole)
-    return _root(n * sum(value * value for value in whole) - total * total, n * (n - 1) * scale * scale)
-
-
-def _root(top: int, bottom: int) -> float:
-    """The square root of top / bottom, rounded once: to odd with bits to spare, then to the nearest float."""
-    shift = (top.bit_length() - bottom.bit_length() - _BITS) // 2
-    top, bottom = (top, bottom << 2 * shift) if shift >= 0 else (top << -2 * shift, bottom)
-    root = math.isqrt(top // bottom)
-    root |= root * root * bottom != top
-    return float(root << shift) if shift >= 0 else root / (1 << -shift)
-
-
-def run_means(runs: Iterable[Sequence[CaseScore]], definition: str) -> list[float]:
-    """The mean of each run; runs in which no score has a value are left out."""
-    found = [summarise([cases], definition) for cases in runs]
-    return [summary.mean for summary in found if summary is not None]
-
-
-def _quartiles(values: list[float]) -> list[float]:
-    # A single value has no quantiles in the standard library before Python 3.13.
-    return values * 3 if len(values) == 1 else statistics.quantiles(values, n=4, method="inclusive")
-
-
-def by_label(scores: Iterable[CaseScore], definition: str) -> Values:
-    """Mean over the cases of a subject, in one repeat: two images of one heart are not two patients.
-
-    A label without any value is not there.
-    """
-    if definition == tasks.AUC:
-        scores = [*scores]
-        return tasks.areas(by_label(scores, tasks.PROBABILITY), by_label(scores, tasks.TRUTH))
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for score in scores:
-        # What most scores count for is not worth a call.
-        value = score.metrics.get(definition) if score.status == "ok" else counted(score, definition)
-        if value is not None:
-            found[score.label][score.subject].append(value)
-    return {label: {subject: _mean(values) for subject, values in of.items()} for label, of in found.items()}

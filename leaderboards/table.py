@@ -17,16 +17,17 @@ from leaderboards.scope import agreeing, told
 from leaderboards.standing import Standing, standings
 from leaderboards.summary import (
     HEADLINE,
+    Cells,
     Interval,
     Summary,
-    by_label,
+    cells,
     definitions,
     direction,
     family,
     leading,
-    overall_and_each,
     ranked,
     short,
+    summaries,
 )
 from leaderboards.variants import variants
 
@@ -195,11 +196,12 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:
     """The rows of one section."""
-    made = [_row(group, verified) for group in members]
+    known = [_cells(group) for group in members]
+    made = [_row(group, cells, verified) for group, cells in zip(members, known, strict=True)]
     if len(made) < 2:
         return made
     found = {
-        definition: standings(members, definition)
+        definition: standings(members, definition, known)
         for definition in ranked(definition for row in made for definition in row.macro)
     }
     return [
@@ -211,13 +213,15 @@ def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:
     ]
 
 
-def _row(group: Group, verified: Mapping[str, int]) -> Row:
+def _cells(group: Group) -> Cells:
+    measured = definitions(score for record in group.records for score in record.cases)
+    return cells([record.cases for record in group.records], sorted(measured | tasks.derived(measured)))
+
+
+def _row(group: Group, found: Cells, verified: Mapping[str, int]) -> Row:
     records = group.records
-    repeats = [record.cases for record in records]
-    scores = [score for cases in repeats for score in cases]
-    every = definitions(scores)
-    tables = {d: [by_label(cases, d) for cases in repeats] for d in sorted(every | tasks.derived(every))}
-    found = {d: overall_and_each(each) for d, each in tables.items()}
+    scores = [score for record in records for score in record.cases]
+    told = summaries(found)
     statuses = [score.status for score in scores]
     trained = [record.train for record in records if record.train]
     predicted = [record.predict for record in records if record.predict]
@@ -234,9 +238,9 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
         missed=statuses.count("missed"),
         false=statuses.count("false"),
         invalid=statuses.count("invalid"),
-        macro={d: summary for d, (summary, _) in found.items() if summary is not None},
+        macro={d: summary for d, (summary, _) in told.items() if summary is not None},
         labels={
-            label: {d: each[label] for d, (_, each) in found.items() if label in each}
+            label: {d: each[label] for d, (_, each) in told.items() if label in each}
             for label in dict.fromkeys(score.label for score in scores)
         },
         train_items_per_s=speeds[0],
@@ -249,7 +253,7 @@ def _row(group: Group, verified: Mapping[str, int]) -> Row:
         machine=", ".join(machines),
         runs=(runs := tuple(sorted(record.id() for record in records))),
         verified=min(verified.get(run, 0) for run in runs),
-        intervals=intervals({d: [table for table in each if table] for d, each in tables.items()}),
+        intervals=intervals(found),
         standings={},
     )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leaderboards.contributions import contributions, interval, tabulate
 from leaderboards.standing import pairwise, scores
-from leaderboards.summary import summarise
+from leaderboards.summary import Cells, summarise
 from leaderboards.table import groups, rows
 
 DICE, HD95 = "dice:v1", "hd95:c6-bg-max:v1"
@@ -40,8 +40,8 @@ def _status(random, absent):
 
 
 def table_of(repeats):
-    tables = tabulate(repeats, DICE)
-    return contributions(tables, sorted({subject for table in tables for found in table.values() for subject in found}))
+    table = tabulate(repeats, DICE)
+    return contributions(table, table.subjects)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4))
@@ -69,8 +69,9 @@ def test_contributions_are_the_slope_of_the_macro_mean():
     rng = np.random.default_rng(1)
     has = [("liver", "spleen"), ("liver",), ("liver", "spleen"), ("spleen",), ("liver",), ("liver", "spleen")]
     cells = {(organ, f"p{i}"): float(rng.random()) for i, organs in enumerate(has) for organ in organs}
-    table = {organ: {p: v for (o, p), v in cells.items() if o == organ} for organ in ("liver", "spleen")}
-    found = contributions([table], [f"p{i}" for i in range(6)])[:, 0]
+    subjects, organs = tuple(f"p{i}" for i in range(6)), ("liver", "spleen")
+    values = np.array([[[[cells.get((organ, subject), np.nan)] for subject in subjects] for organ in organs]])
+    found = contributions(Cells((DICE,), organs, subjects, values), subjects)[:, 0]
     for i in range(6):
         weights = np.ones(6)
         weights[i] += 1e-6
