@@ -41,6 +41,7 @@ class Fate(Strict):
     why: str = ""  # it is not run
     world: bool = False  # run where made-up data and runs are, instead of in an empty folder
     leaving: Mapping[str, str] = {}  # beginnings of lines that are left out of the run -> why
+    stand_in: Mapping[str, str] = {}  # beside those of the whole table, in any folder
 
     def __post_init__(self) -> None:
         """Refuse an entry that says nothing, or two things."""

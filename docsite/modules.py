@@ -28,7 +28,10 @@ def pages() -> Iterator[tuple[str, str]]:
                 continue
             dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             rows.append((f"[{dotted}]({dotted}.md)", escaped(_first(path))))
-            yield f"{FOLDER}/{package}/{dotted}.md", f"# {dotted}\n\n::: {dotted}\n"
+            yield (
+                f"{FOLDER}/{package}/{dotted}.md",
+                f"# {dotted}\n\nOne of [the modules of {package}](index.md).\n\n::: {dotted}\n",
+            )
         yield f"{FOLDER}/{package}/index.md", f"# {package}\n\n{table(('module', ''), rows)}\n"
 
 

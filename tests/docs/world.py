@@ -53,8 +53,7 @@ def build(folder: Path) -> Path:
 def carry_out(block: Block, fate: Fate, folder: Path, stand_in: Mapping[str, str]) -> None:
     """Run a block, or write it where its first line says that it belongs."""
     text = without(block.text, fate.leaving)
-    if fate.world:
-        text = replaced(text, stand_in)
+    text = replaced(text, {**(stand_in if fate.world else {}), **fate.stand_in})
     if block.place:
         (folder / block.place).write_text(text, encoding="utf-8")
     elif block.language == "python":
@@ -94,4 +93,4 @@ def without(text: str, leaving: Iterable[str]) -> str:
 def replaced(text: str, stand_in: Mapping[str, str]) -> str:
     """The block with names of the world; the longest first, each place once."""
     names = sorted(stand_in, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, names)), lambda found: stand_in[found[0]], text)
+    return text if not names else re.sub("|".join(map(re.escape, names)), lambda found: stand_in[found[0]], text)
