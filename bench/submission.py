@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from baselines.task import LABELS
+from bench import task_pack
 from bench.matching import nifti_files
 from converters.errors import BenchError
 from converters.files import Strict, inside, read_json, replacing, sha256, write_bytes, write_json
@@ -27,7 +29,7 @@ class PackedRun(Strict):
 
     id: str  # of the record
     record: str
-    predictions: str  # folder of <case>.nii.gz
+    predictions: str  # folder of <case>.nii.gz, or <case>.json
     model: str | None  # folder of model.safetensors and model.json
     files: dict[str, str]  # everything of this run -> sha256 of its bytes
 
@@ -142,8 +144,12 @@ def _pack(source: Source, root: Path, with_models: bool) -> PackedRun:
     folder = root / name
     write_json(folder / "record.json", record)
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
-    for case, volume in _predictions(source):
-        write_nifti(inside(folder / "predictions", f"{case}.nii.gz"), volume)
+    if record.task == LABELS:
+        for case, volume in _predictions(source):
+            write_nifti(inside(folder / "predictions", f"{case}.nii.gz"), volume)
+    else:
+        for case, said in task_pack.values(record, source.predictions):
+            write_json(inside(folder / "predictions", f"{case}.json"), said)
     wanted = ("log.jsonl", *_MODEL) if with_models else ("log.jsonl",)
     for file in wanted:
         path = source.folder / "model" / file

@@ -14,14 +14,15 @@ from views import valued
 from baselines.config import AugmentConfig, NetConfig, TrainConfig
 from baselines.degrade import degraded
 from baselines.grid import normalise, to_case
+from baselines.task import find
 from bench import splits, task_metrics
-from bench.claims import Claimed
+from bench.claims import Claimed, claims
 from bench.plan import plan
 from bench.recipe import Recipe
 from bench.rescore import rescore
 from bench.run import Place, run
 from bench.scorer import Scorer
-from bench.submission import Source
+from bench.submission import Source, pack
 from bench.task_score import Said
 from bench.verify import Means, verify
 from converters.dataset import Dataset
@@ -244,3 +245,18 @@ def test_a_changed_prediction_of_a_task_is_found(done, people, tmp_path):
     assert [result.rule for result in results if result.found and result.rule != "commit"] == ["voxels"]
     with pytest.raises(BenchError, match=case):
         rescore(Source.at(copy, None), people.root.parent)
+
+
+def test_values_are_handed_on_with_their_record_and_images_of_patients_are_not(done, people, tmp_path):
+    record, planned = done
+    out, source = tmp_path / "sent", Source.at(planned.folder, None)
+    if find(record.task).kind == "image":
+        with pytest.raises(BenchError, match="nearly the image of a patient"):
+            pack([source], out, with_models=False)
+        assert not out.exists()
+        return
+    pack([source], out, with_models=False)
+    (claimed,) = claims(out, tmp_path / "scratch")
+    results = verify(claimed, 1, Means(people.root.parent))
+    assert [result.rule for result in results if result.found and result.rule != "commit"] == []
+    assert {path.name for path in claimed.predictions.iterdir()} == {f"{case.id}.json" for case in planned.test}
