@@ -11,26 +11,34 @@ from baselines.halves import Change, Halves, Parts, enough, headed
 from baselines.network import About, Built
 
 ABOUT = About(paper="Long et al., CVPR 2015", ndims=(2,), code="torchvision")
-_CHANNELS = (2048, 1024)  # of the last stage, and of the one before, which has torchvision's auxiliary head
+_PLANES = (512, 256)  # of the last stage, and of the one before, which has torchvision's auxiliary head
 _STRIDE = 8
 
 
-def build(spec: NetSpec, parts: Parts, blocks: Sequence[int] = (3, 4, 6, 3)) -> Built:
+class Slim(Bottleneck):
+    """Whose output is as wide as its middle, and not four times that."""
+
+    expansion = 1
+
+
+def build(spec: NetSpec, parts: Parts, blocks: Sequence[int] = (3, 4, 6, 3), slim: bool = False) -> Built:
     """Fresh weights, as everywhere here; a second scale is torchvision's auxiliary head.
 
     `blocks`: of each of the four stages; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101 (He et al., CVPR 2016).
-    The last two stages are dilated and not strided. The paper's own FCN-8s is on VGG-16 with skips; torchvision's has
-    none.
+    The last two stages are dilated and not strided. `slim`: without the fourfold width of ResNet's stages. The paper's
+    own FCN-8s is on VGG-16 with skips; torchvision's has none.
     """
-    enough(parts.scales, len(_CHANNELS))
-    heads = [[_head(n, spec.classes) for n in _CHANNELS[: parts.scales]] for _ in range(parts.number)]
-    return Halves(_Encoder(spec.in_channels, blocks), map(_Decoder, heads)), (_STRIDE, _STRIDE)
+    enough(parts.scales, len(_PLANES))
+    block = Slim if slim else Bottleneck
+    channels = [planes * block.expansion for planes in _PLANES[: parts.scales]]
+    heads = [[_head(n, spec.classes) for n in channels] for _ in range(parts.number)]
+    resnet = ResNet(block, list(blocks), replace_stride_with_dilation=[False, True, True])
+    return Halves(_Encoder(spec.in_channels, resnet), map(_Decoder, heads)), (_STRIDE, _STRIDE)
 
 
 class _Encoder(nn.Module):
-    def __init__(self, channels: int, blocks: Sequence[int]) -> None:
+    def __init__(self, channels: int, resnet: ResNet) -> None:
         super().__init__()
-        resnet = ResNet(Bottleneck, list(blocks), replace_stride_with_dilation=[False, True, True])
         first = resnet.conv1
         if channels != first.in_channels:
             first = nn.Conv2d(channels, first.out_channels, 7, 2, padding=3, bias=False)

@@ -57,11 +57,11 @@ class Unit(nn.Module):
 
     def __init__(self, before: int, after: int, stride: Stride = (1, 1, 1)) -> None:
         super().__init__()
-        kernel = [2 * step if step > 1 else 3 for step in stride]
+        depth, rows, columns = (2 * step if step > 1 else 3 for step in stride)
         self.norms = nn.ModuleList([nn.BatchNorm3d(before), nn.BatchNorm3d(after)])
         self.convs = nn.ModuleList(
             [
-                nn.Conv3d(before, after, kernel, stride, padding=1, bias=False),
+                nn.Conv3d(before, after, (depth, rows, columns), stride, padding=1, bias=False),
                 nn.Conv3d(after, after, 3, padding=1, bias=False),
             ]
         )

@@ -25,7 +25,7 @@ from converters.errors import BenchError, EnvironmentFault, UsageError
 
 # A small one of each, and the patch that it takes.
 OURS = {
-    "fcn": ({"blocks": (1, 1, 1, 1)}, (16, 16)),
+    "fcn": ({"blocks": (1, 1, 1, 1), "slim": True}, (16, 16)),
     "segnet": ({"widths": (4, 4, 8, 8), "convolutions": (2, 1, 1, 1)}, (16, 16)),
     "unet_liver": ({"widths": (4, 8, 8)}, (16, 16)),
     "unet_tumour": ({"widths": (4, 8, 8), "dropout": (0.1, 0.1, 0.2)}, (16, 16)),
