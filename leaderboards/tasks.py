@@ -27,9 +27,9 @@ _TITLES = {
     "accuracy": "Accuracy",
     "constant_accuracy": "Accuracy, most frequent class",
     "auc": "AUC",
-    "absolute_error": "MAE",
-    "constant_absolute_error": "MAE, median of training",
-    "error": "mean error",
+    "absolute_error": "MAE {}",
+    "constant_absolute_error": "MAE {}, constant",
+    "error": "mean error {}",
     "psnr_db": "PSNR dB",
     "psnr_db_linear": "PSNR dB, linear",
     "psnr_db_mean_image": "PSNR dB, mean image",
@@ -60,7 +60,7 @@ def unit(name: str) -> str:
 def title(definition: str) -> str:
     """A definition as tables and axes name it, `MAE years`; empty for a metric of label maps."""
     name = definition.partition(":")[0]
-    return " ".join(filter(None, (_TITLES.get(bare(name), ""), unit(name)))) if bare(name) in _TITLES else ""
+    return _TITLES.get(bare(name), "").format(unit(name))
 
 
 class Shown(NamedTuple):
