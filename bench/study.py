@@ -110,7 +110,8 @@ def check(study: Study, asked: Asked) -> None:
 def head(title: str, runs: Sequence[Run], told: Iterable[str]) -> Iterator[str]:
     """The first lines of a page: what it is, of what it was made, where it ran."""
     records = [run.record for run in runs]
-    yield from (f"# {title}", "", f"Made by `bench study` from the records of {len(records)} runs; never edited.", "")
+    counted = f"{len(records)} runs" if len(records) != 1 else "one run"
+    yield from (f"# {title}", "", f"Made by `bench study` from the records of {counted}; never edited.", "")
     if any(record.dataset.startswith(PHANTOM) for record in records):
         yield from ("**Made-up patients: nothing follows about real ones.**", "")
     yield from told

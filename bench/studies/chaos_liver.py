@@ -4,22 +4,26 @@ The student study behind it (a U-Net on slices of CHAOS MR, best Dice 0.89) spli
 choices is a factor of two levels, each run an ordinary recipe, and the split is a factor as well.
 """
 
+import itertools
+import json
 from collections.abc import Sequence
 
 from bench.liver_page import page
 from bench.locate import locate
 from bench.madeup import made_up
-from bench.splits import freeze_default
+from bench.splits import DEFAULT, freeze_default, order
 from bench.study import Asked, Size, size_of, table
 from converters.convert import write
-from converters.dataset import Dataset
+from converters.dataset import Dataset, Split
 from converters.datasheet import refresh
+from converters.files import write_json
 from converters.plan import planned
-from converters.sliced import Bits, Slicing, Stack, asked, sliced
+from converters.sliced import Bits, Slicing, Stack, asked, slice_of, sliced
 
 __all__ = ["CASES", "SIZES", "page", "prepare", "sweep"]
 
 CASES = 10
+TORN = "slices"  # the split of the leaky datasets
 # Adam at a constant rate without decay, cross-entropy, batches of 4 and 10 000 steps (about 90 epochs of 450 slices).
 _ADAM = {"optimizer": '"adamw"', "lr": "0.001", "weight_decay": "0.0", "power": "0.0"}
 SIZES = {
@@ -74,25 +78,54 @@ def _slice(stacks: Sequence[Stack], slicing: Slicing, study: Asked) -> None:
     report = write(planned(study.data, study.data, sliced(stacks, slicing)), study.jobs)
     if report.failures:
         raise report.failures[0]
-    freeze_default(Dataset.load(root))
+    dataset = Dataset.load(root)
+    freeze_default(dataset)
+    if slicing.alone:
+        write_json(root / "splits" / f"{TORN}.json", torn(dataset))
     refresh(root)
+
+
+def torn(dataset: Dataset) -> Split:
+    """70/10/20 % of the slices of each volume, in hash order: every patient stands on every side."""
+    volumes: dict[tuple[str, str], list[str]] = {}
+    for case in dataset.cases:
+        volumes.setdefault(slice_of(case.id)[:2], []).append(case.id)
+    sides: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for slices in volumes.values():
+        rest = list(order(slices, "split"))
+        for side, share in (("test", 0.2), ("val", 0.1)):
+            keep = len(rest) - max(1, round(share * len(slices)))
+            sides[side] += rest[keep:]
+            del rest[keep:]
+        sides["train"] += rest
+    return Split(
+        name=TORN,
+        dataset=dataset.name,
+        content_sha256=dataset.file.bench.content_sha256,
+        train=tuple(sides["train"]),
+        val=tuple(sides["val"]),
+        test=tuple(sides["test"]),
+        source="frugalseg: 70/10/20 % of the slices of each volume in the order of sha256('split/<slice>')",
+    )
 
 
 def sweep(study: Asked) -> str:
     """Eight datasets, augmentation and dropout off and on: 32 runs a seed."""
     size = size_of(SIZES, study)
-    names = ", ".join(f'"{slicing.name}"' for slicing in _slicings(study.prefix))
+    names = {
+        split: [slicing.name for slicing in _slicings(study.prefix) if slicing.alone == (split == TORN)]
+        for split in (DEFAULT, TORN)
+    }
     lines = [
         "# Made by `bench study chaos-liver`; `bench sweep` makes the same runs, here or on a cluster.",
         "[defaults]",
-        f"dataset = [{names}]",
         f'preset = "{size.preset}"',
         'method = "ce"',
         f"seed = {list(study.seeds)}",
         "",
         *table(size.train, "defaults.train"),
     ]
-    for moved in (_STILL, _MOVED):
-        for share in (0.0, _DROPPED):
-            lines += ["[[run]]", f"train.augment = {moved}", f"train.net.dropout = {[share] * size.levels}", ""]
+    for split, moved, share in itertools.product(names, (_STILL, _MOVED), (0.0, _DROPPED)):
+        lines += ["[[run]]", f"dataset = {json.dumps(names[split])}", f'split = "{split}"']
+        lines += [f"train.augment = {moved}", f"train.net.dropout = {[share] * size.levels}", ""]
     return "\n".join(lines)

@@ -1,18 +1,23 @@
 """Studies: their data, the sweep they stand for, and pages made of records alone."""
 
+import dataclasses
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
 from bench.cli import group
 from bench.liver_page import PATIENTS, SLICES, Arm, arm
+from bench.studies.chaos_liver import torn
 from bench.study import Asked, Run, find, names
 from bench.sweep import read
 from converters.dataset import Dataset
 from converters.errors import UsageError
+from converters.sliced import slice_of
 from leaderboards.record import Budget, CaseScore, Chosen, Cost, Record
 from leaderboards.site.logs import Line
 
@@ -100,7 +105,7 @@ def test_the_page_of_the_liver_says_what_was_planted(crossed):
 
 def test_the_page_is_of_what_is_there(crossed):
     one = find("chaos-liver").page(crossed[:1])
-    assert "1 runs" in one["index.md"].decode() and "very same" not in one["index.md"].decode()
+    assert "of one run;" in one["index.md"].decode() and "very same" not in one["index.md"].decode()
     assert arm(crossed[0].record) == Arm(8, False, False, False, PATIENTS)
     assert arm(crossed[-1].record) == Arm(16, True, True, True, SLICES)
     assert arm(record("acdc", [], recipe={"train": {}})) is None
@@ -116,6 +121,18 @@ def test_each_study_is_a_sweep_of_ordinary_recipes(tmp_path):
             units = read(file)
             assert len({unit.words for unit in units}) == 2 * count
             assert all(dict(unit.flags)["dataset"].startswith("phantom-") for unit in units)
+
+
+def test_the_split_of_slices_puts_every_patient_on_every_side(dataset_of):
+    dataset = dataset_of(2)
+    names = [f"mr-{patient}-{stack}-{k:03d}" for patient in (1, 2) for stack in ("t1", "t2") for k in range(15)]
+    cases = tuple(msgspec.structs.replace(dataset.cases[0], id=name, subject=name) for name in names)
+    split = torn(dataclasses.replace(dataset, cases=cases))
+    assert split.check() == [] and sorted((*split.train, *split.val, *split.test)) == sorted(names)
+    for side, count in ((split.train, 10), (split.val, 2), (split.test, 3)):
+        assert Counter(slice_of(name)[:2] for name in side) == dict.fromkeys(
+            [(f"mr-{patient}", stack) for patient in (1, 2) for stack in ("t1", "t2")], count
+        )
 
 
 def test_what_makes_no_sense_is_refused(bench, tmp_path):
@@ -190,6 +207,7 @@ def test_the_liver_study_goes_on_where_it_stopped(bench, tmp_path):
     for file in files:
         found = Record.load(file)
         assert (found.cases[0].subject == found.cases[0].case) == found.dataset.endswith("-leaky")
+        assert (found.split == "slices") == found.dataset.endswith("-leaky")
 
 
 def test_the_page_of_docs_names_commands_that_there_are():
