@@ -8,7 +8,7 @@ from leaderboards.change import Change, Verdict, change
 from leaderboards.gate import Judgement, Limits, one_sided, paired, retrained
 from leaderboards.pairs import Both, Pair
 from leaderboards.statistics import holm
-from leaderboards.summary import family, ranked
+from leaderboards.summary import direction, family, ranked
 from leaderboards.table import Group
 from leaderboards.tolerances import means
 
@@ -78,7 +78,9 @@ def _retrained(base: Group, new: Group, definition: str, limits: Limits) -> Chan
     if len(before) < limits.seeds or not after:
         why = f"{limits.seeds} reference seeds are needed, {len(before)} are there" if after else "NEW has no value"
         return change(base, **facts, verdict="not gated", why=why)
-    return change(base, **facts, **_said(retrained(before, after, limits)))
+    way = direction(definition)  # a drop is one in quality, also of an error
+    judged = retrained([way * value for value in before], [way * value for value in after], limits)
+    return change(base, **facts, **_said(judged))
 
 
 def _said(found: Judgement) -> dict[str, object]:

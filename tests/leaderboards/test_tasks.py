@@ -10,11 +10,13 @@ from scipy.stats import mannwhitneyu
 
 from converters.files import digest
 from leaderboards import columns, tasks
+from leaderboards.gate import Limits
+from leaderboards.judge import scores
 from leaderboards.record import Budget, CaseScore
 from leaderboards.rules import broken
 from leaderboards.site.content import Content, Extras
 from leaderboards.summary import cells, counted, leading, ranked, summarise
-from leaderboards.table import rows
+from leaderboards.table import groups, rows
 
 PEOPLE = [f"p{number}" for number in range(12)]
 
@@ -251,3 +253,12 @@ def test_the_site_shows_each_task_by_its_own_measure(of_task, make, tmp_path):
     ).decode()
     assert "MAE years" in shown and "Accuracy" in shown and "area under the ROC curve" in shown
     assert "Dice" not in shown.replace("mean of the ranks in every table that all rows of a protocol share, Dice", "")
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(9.0, "regressed"), (1.0, "improved"), (3.0, "within")])
+def test_a_larger_error_is_a_regression(of_task, error, verdict):
+    base = [of_task("age", aged(3.0 + 0.1 * seed), seed=seed) for seed in range(3)]
+    (before,), _ = groups(base)
+    (after,), _ = groups([of_task("age", aged(error), seed=9)])
+    told = [one for one in scores(before, after, Limits(gate="retrained", seeds=3)) if one.metric.startswith("absolute")]
+    assert [one.verdict for one in told] == [verdict]
