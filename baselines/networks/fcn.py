@@ -15,7 +15,7 @@ _PLANES = (512, 256)  # of the last stage, and of the one before, which has torc
 _STRIDE = 8
 
 
-class Slim(Bottleneck):
+class Slim(Bottleneck):  # type: ignore[misc]
     """Whose output is as wide as its middle, and not four times that."""
 
     expansion = 1

@@ -260,5 +260,6 @@ def test_a_larger_error_is_a_regression(of_task, error, verdict):
     base = [of_task("age", aged(3.0 + 0.1 * seed), seed=seed) for seed in range(3)]
     (before,), _ = groups(base)
     (after,), _ = groups([of_task("age", aged(error), seed=9)])
-    told = [one for one in scores(before, after, Limits(gate="retrained", seeds=3)) if one.metric.startswith("absolute")]
+    limits = Limits(gate="retrained", seeds=3)
+    told = [one for one in scores(before, after, limits) if one.metric.startswith("absolute")]
     assert [one.verdict for one in told] == [verdict]
