@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from baselines.config import NetConfig
 from bench.recipe import merge
 from converters.errors import BenchError, UsageError, unknown_name
 from converters.files import Strict
@@ -220,10 +221,19 @@ def promised(plans: Sequence["Plan"], command: str) -> "Sweep":
             method=plan.recipe.train.method,
             seed=plan.recipe.seed,
             recipe=plan.recipe_digest,
+            network=_network(plan.recipe.train.net),
         )
         for plan in plans
     ]
     return Sweep(command=command, runs=tuple(runs))
+
+
+def _network(net: NetConfig) -> str:
+    """In words, where it is not our U-Net."""
+    known = NetConfig()
+    if net.arch == known.arch:
+        return ""
+    return net.arch if net.encoder == known.encoder else f"{net.arch} on {net.encoder}"
 
 
 def collect(standings: Sequence[Standing], out: Path) -> list[Path]:

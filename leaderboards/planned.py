@@ -21,6 +21,7 @@ class Run(Strict):
     method: str
     seed: int
     recipe: str  # the digest that its record will hold
+    network: str = ""  # where it is not our U-Net
 
 
 class Sweep(Strict):
@@ -59,7 +60,7 @@ def tables(sweeps: Iterable[Sweep], records: Iterable[Record], dataset: str) -> 
     # Within a protocol, the order of the sweep.
     rows = sorted(open_.values(), key=lambda pair: natural_key(pair[0].protocol))
     blocks = [
-        Block(protocol, tuple((Cell(run.method), Cell(NOT_RUN), Cell(str(run.seed)), Cell(by)) for run, by in members))
+        Block(protocol, tuple((Cell(_name(run)), Cell(NOT_RUN), Cell(str(run.seed)), Cell(by)) for run, by in members))
         for protocol, members in itertools.groupby(rows, lambda pair: pair[0].protocol)
     ]
     return [
@@ -70,3 +71,7 @@ def tables(sweeps: Iterable[Sweep], records: Iterable[Record], dataset: str) -> 
             notes=(f"{len(open_)} runs that committed sweeps will make; nothing is known of them",),
         )
     ]
+
+
+def _name(run: Run) -> str:
+    return f"{run.method} ({run.network})" if run.network else run.method

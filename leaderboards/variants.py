@@ -6,7 +6,7 @@ from converters.files import digest
 
 _WORDS = 50  # characters that set two recipes apart; tables cut names
 _MOST = 3  # settings that a row can name
-_BUNDLE = "preset"  # a name for many settings at once
+_BUNDLES = ("preset", "train.net.arch")  # names for many settings at once
 
 Recipes = Mapping[str, Mapping[str, object]]  # digest -> settings with dotted keys
 
@@ -14,11 +14,11 @@ Recipes = Mapping[str, Mapping[str, object]]  # digest -> settings with dotted k
 def variants(recipes: Recipes) -> dict[str, str]:
     """Of each recipe the settings that differ; its digest where those are too many or do not read apart.
 
-    Where they are too many, those that the preset decides are left to its name.
+    Where they are too many, those that preset and network decide are left to their names.
     """
     differ = _differing(recipes)
     if len(differ) > _MOST:
-        differ = [key for key in differ if key == _BUNDLE or not _decided(recipes, key)]
+        differ = [key for key in differ if key in _BUNDLES or not _decided(recipes, key)]
     words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
     # A setting that is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
     apart = len({text[:_WORDS] for text in words.values()}) == len(words)
@@ -31,9 +31,13 @@ def _differing(recipes: Recipes) -> list[str]:
 
 
 def _decided(recipes: Recipes, key: str) -> bool:
-    """Whether it is the same in all recipes of a preset."""
-    found = {(_value(recipe, _BUNDLE), _value(recipe, key)) for recipe in recipes.values()}
-    return len(found) == len({preset for preset, _ in found})
+    """Whether it is the same in all recipes with equal bundles."""
+    found = {(*_bundles(recipe), _value(recipe, key)) for recipe in recipes.values()}
+    return len(found) == len({_bundles(recipe) for recipe in recipes.values()})
+
+
+def _bundles(recipe: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(_value(recipe, bundle) for bundle in _BUNDLES)
 
 
 def _value(recipe: Mapping[str, object], key: str) -> str:

@@ -129,7 +129,7 @@ def promised(folder, make):
     runs = [
         Run(dataset="acdc", protocol="semi10", method="cps", seed=0, recipe="d0" * 32),
         Run(dataset="acdc", protocol="semi10", method="dast", seed=3, recipe="d1" * 32),
-        Run(dataset="acdc", protocol="semi5", method="mae", seed=0, recipe="d2" * 32),
+        Run(dataset="acdc", protocol="semi5", method="mae", seed=0, recipe="d2" * 32, network="fcn"),
         Run(dataset="chaos", protocol="full", method="ict", seed=0, recipe="d3" * 32),
     ]
     for name in ("one", "two"):
@@ -142,7 +142,7 @@ def test_a_run_that_is_planned_is_a_row_not_run_until_it_has_a_record(promised, 
     table = (promised / "pages" / "acdc.md").read_text().partition("planned, and not run yet")[2]
     assert [line for line in table.splitlines() if "|" in line][2:] == [
         "| **semi5** |  |  |  |",
-        "| mae | not run | 0 | bench sweep one.toml |",
+        "| mae (fcn) | not run | 0 | bench sweep one.toml |",
         "| **semi10** |  |  |  |",
         "| dast | not run | 3 | bench sweep one.toml |",
     ]

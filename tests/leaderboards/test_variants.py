@@ -10,6 +10,16 @@ def test_a_preset_stands_for_all_that_it_decides():
     assert variants({"a": QUICK, "b": CPU}) == {"a": "preset=quick", "b": "preset=cpu"}
 
 
+def test_a_network_stands_for_its_own_settings():
+    fcn = QUICK | {"train.net.arch": "fcn", "train.net.options.slim": True}
+    dpt = QUICK | {"train.net.arch": "DPT", "train.net.encoder": "vit", "train.batch": 2, "train.patch": "[8, 8]"}
+    assert variants({"a": QUICK | {"train.net.arch": "unet"}, "b": fcn, "c": dpt}) == {
+        "a": "train.net.arch=unet",
+        "b": "train.net.arch=fcn",
+        "c": "train.net.arch=DPT",
+    }
+
+
 def test_what_a_preset_does_not_decide_is_named_beside_it():
     found = variants({"a": QUICK, "b": CPU, "c": CPU | {"arch": "Unet"}})
     assert found == {
