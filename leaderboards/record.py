@@ -9,7 +9,7 @@ import msgspec
 from converters.errors import BenchError
 from converters.files import Strict, digest, read_json, write_json
 
-FORMAT = 3
+FORMAT = 4
 Found = TypeVar("Found")
 
 DEEPEST = 50  # lists and tables within each other; what is deeper no recipe is, and reading it could end the program

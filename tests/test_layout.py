@@ -128,3 +128,8 @@ def test_nothing_that_runs_code_from_data_is_used():
     )
     found = {name(path): match[0] for path in SOURCES if (match := unsafe.search(path.read_text(encoding="utf-8")))}
     assert found == {}
+
+
+def test_no_two_files_of_tests_have_one_name():
+    stems = [path.stem for path in committed() if path.is_relative_to(ROOT / "tests") and path.name.startswith("test_")]
+    assert sorted({stem for stem in stems if stems.count(stem) > 1}) == []
