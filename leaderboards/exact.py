@@ -40,7 +40,7 @@ def _folded(values: Array) -> tuple[Array, Array]:
     lost = [values[:0]]
     while len(values) > 1:
         half = len(values) // 2
-        a, b, odd = np.split(values, [half, 2 * half])
+        a, b, odd = values[:half], values[half : 2 * half], values[2 * half :]
         both = a + b
         back = both - a
         lost.append((a - (both - back)) + (b - back))

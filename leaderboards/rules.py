@@ -105,7 +105,9 @@ def _once(record: Record) -> Found:
 
 @rule("labels", "Every case has every label.", fatal=True)
 def _labels(record: Record) -> Found:
-    labels = {score.label for score in record.cases}
+    labels, cases = {score.label for score in record.cases}, {score.case for score in record.cases}
+    if len({(score.case, score.label) for score in record.cases}) == len(labels) * len(cases):
+        return
     for case, scores in _by_case(record).items():
         if absent := sorted(labels - {score.label for score in scores}):
             yield f"case {case} has no score of {', '.join(absent)}"
@@ -113,9 +115,10 @@ def _labels(record: Record) -> Found:
 
 @rule("case", "What holds for a whole case is the same under each of its labels.", fatal=True)
 def _case(record: Record) -> Found:
+    facts = {(s.case, s.subject, s.group, s.diagonal_mm, s.ignored, s.status == "invalid") for s in record.cases}
+    if len(facts) == len({score.case for score in record.cases}):
+        return
     for case, scores in _by_case(record).items():
-        if len({(s.subject, s.group, s.diagonal_mm, s.ignored, s.status == "invalid") for s in scores}) == 1:
-            continue
         for field in ("subject", "group", "diagonal_mm", "ignored"):
             if len(values := {str(getattr(score, field)) for score in scores}) > 1:
                 yield f"case {case}: {field} is {' and '.join(sorted(values))}"

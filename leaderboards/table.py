@@ -54,6 +54,10 @@ class Section(Strict):
     @classmethod
     def of(cls, record: Record) -> "Section":
         """The section a record belongs to."""
+        return record.found("_section", lambda: cls._of(record))
+
+    @classmethod
+    def _of(cls, record: Record) -> "Section":
         last = dict.fromkeys(tuple(score.metrics) for score in reversed(record.cases))  # mostly they are all the same
         every = (d for found in reversed(last) for d in (*found, *tasks.derived(found)))
         metrics = {short(d): d for d in every if family(d) in HEADLINE}

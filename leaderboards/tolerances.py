@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from leaderboards.change import Who, grid, who
 from leaderboards.gate import SEEDS, tolerance
 from leaderboards.record import Record
-from leaderboards.summary import ranked, short, summarise
+from leaderboards.summary import ranked, run_means, short
 from leaderboards.table import UNVERIFIED, Group, groups
 
 COLUMNS = ("row", "metric", "seeds", "mean", "SD over seeds", "1 new seed may lose", "3 new seeds may lose")
@@ -31,8 +31,7 @@ class Tolerance(Who):
 
 def means(group: Group, definition: str) -> list[float]:
     """The mean over labels of every repeat that has one."""
-    found = [summarise([record.cases], definition) for record in group.records]
-    return [summary.mean for summary in found if summary is not None]
+    return run_means([record.cases for record in group.records], definition)
 
 
 def tolerances(

@@ -10,7 +10,7 @@ import msgspec
 
 from baselines.task import LABELS
 from leaderboards.record import Record
-from leaderboards.summary import summarise
+from leaderboards.summary import cells, summaries
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,15 +101,12 @@ def chosen(record: Record) -> list[Point]:
 
 def scores(record: Record) -> dict[str, float]:
     """`test/<metric>/mean`, and `test/<metric>/<structure>`: means over subjects as in a table; and what it cost."""
-    found = {}
+    found: dict[str, float] = {}
     labels = dict.fromkeys(score.label for score in record.cases)
-    for definition in dict.fromkeys(name for score in record.cases for name in score.metrics):
-        whose = {"mean": record.cases} | {
-            f"label {part(label)}": tuple(score for score in record.cases if score.label == label) for label in labels
-        }
-        for name, cases in whose.items():
-            if (summary := summarise([cases], definition)) is not None:
-                found[f"test/{part(definition)}/{name}"] = summary.mean
+    measured = dict.fromkeys(name for score in record.cases for name in score.metrics)
+    for definition, (whole, each) in summaries(cells([record.cases], [*measured])).items():
+        known = {"mean": whole} | {f"label {part(label)}": each.get(label) for label in labels}
+        found |= {f"test/{part(definition)}/{name}": one.mean for name, one in known.items() if one is not None}
     for phase, cost in (("train", record.train), ("predict", record.predict)):
         if cost is not None:
             found |= {f"cost/{phase}_seconds": cost.seconds, f"cost/{phase}_items_per_s": cost.items_per_s}

@@ -12,7 +12,7 @@ from leaderboards.site.content import Content, dataset_page, made_up, protocol_p
 from leaderboards.site.page import Page, Shown
 from leaderboards.site.plots import Column
 from leaderboards.standing import Standing
-from leaderboards.summary import bounds, family, leading, ranked, summarise
+from leaderboards.summary import bounds, family, leading, ranked, run_means
 from leaderboards.table import Row, machine
 
 Files = dict[str, bytes]
@@ -195,15 +195,15 @@ def _runs(page: Page, content: Content, row: Row) -> list[_Run]:
 def _run(page: Page, content: Content, name: str, record: Record) -> _Run:
     run = record.id()
     first = next((d for score in record.cases for d in leading(score.metrics)), None)
-    found = summarise([record.cases], first) if first else None
+    found = run_means([record.cases], first) if first else []
     return _Run(
         row=name,
         href=page.root + content.run_page(run),
         id=run[:12],
         seed=record.seed,
         draw=record.draw,
-        score=found.mean if found else None,
-        shown=_number(found.mean, first) if found and first else "",
+        score=found[0] if found else None,
+        shown=_number(found[0], first) if found and first else "",
         failed=sum(score.status in {"missed", "false", "invalid"} for score in record.cases),
         machine=machine(record),
         verified=columns.LEVELS[content.verified.get(run, 0)],

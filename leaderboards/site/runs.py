@@ -11,7 +11,7 @@ from leaderboards.record import CaseScore, Cost, Record
 from leaderboards.site import curves
 from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
 from leaderboards.site.page import Page, Shown
-from leaderboards.summary import HEADLINE, bounds, family, short, summarise
+from leaderboards.summary import HEADLINE, bounds, cells, definitions, family, short, summaries
 from leaderboards.table import flat
 
 _PREDICTION = "prediction:"
@@ -52,8 +52,9 @@ def run(content: Content, run: str) -> dict[str, bytes]:
 def _summary(record: Record) -> Table:
     """Mean and spread of every metric, over labels and subjects."""
     lines = []
-    for definition in _ordered(d for score in record.cases for d in score.metrics):
-        if found := summarise([record.cases], definition):
+    measured = cells([record.cases], _ordered(definitions(record.cases)))
+    for definition, (found, _) in summaries(measured).items():
+        if found:
             spread = f"{_text(found.median, definition)} ({_text(found.q1, definition)}–{_text(found.q3, definition)})"
             mean = Cell(_text(found.mean, definition), found.mean)
             lines.append((Cell(definition), mean, Cell(spread, found.median), Cell(str(found.n), found.n)))
@@ -62,18 +63,18 @@ def _summary(record: Record) -> Table:
 
 
 def _cases(record: Record) -> Table:
-    definitions = _ordered(d for score in record.cases for d in score.metrics if family(d) in HEADLINE)
+    headline = _ordered(d for d in definitions(record.cases) if family(d) in HEADLINE)
     lines = tuple(
         (
             Cell(score.case),
             Cell(score.label),
             Cell(score.status.replace("_", " ")),
-            *(_value(score, definition) for definition in definitions),
+            *(_value(score, definition) for definition in headline),
         )
         for score in record.cases
     )
     title = f"{len({score.case for score in record.cases})} cases"
-    heads = ("case", "label", "status", *(short(definition) for definition in definitions))
+    heads = ("case", "label", "status", *(short(definition) for definition in headline))
     notes = ("An empty cell has no value: one side is empty, or both are. What it counts for is in docs/metrics.md.",)
     return Table("Every case and label", heads, (Block(title, lines),), notes)
 
