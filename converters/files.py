@@ -20,8 +20,7 @@ from converters.errors import BenchError, EnvironmentFault
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_HUGE = (b"\xcb\x7f", b"\xcb\xff")  # how MessagePack begins the floats from 2^1009 on ...
-_NO_NUMBER = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # ... and of those, NaN and infinity
+_NO_NUMBER = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # how MessagePack begins NaN and infinity
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", "dicomdir"}
 
 
@@ -79,8 +78,8 @@ def canonical_json(value: object) -> bytes:
     except (TypeError, OverflowError):  # keys that are numbers, whole numbers of more than 64 bits
         packed, value = b"", msgspec.to_builtins(value, str_keys=True, order="sorted")
         text = msgspec.json.encode(value, order="sorted")
-    # No NaN or infinity is packed without one of these; they may also stand for something else.
-    if not packed or (any(start in packed for start in _HUGE) and _NO_NUMBER.search(packed)):
+    # These bytes may also stand for something else.
+    if not packed or _NO_NUMBER.search(packed):
         _refuse_nan(msgspec.to_builtins(value, str_keys=True))
     return msgspec.json.format(text, indent=2) + b"\n"
 

@@ -132,18 +132,24 @@ def files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise BenchError("no such file or folder", where=path, mend="bench ls runs")
-        for file in [path] if path.is_file() else _below(path):
-            found.setdefault(file.resolve(), file)
+        for real, file in [(path.resolve(), path)] if path.is_file() else _below(path):
+            found.setdefault(real, file)
     return sorted(found.values(), key=natural_key)
 
 
-def _below(folder: Path) -> list[Path]:
-    found = []
+def _below(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Where each file really lies, and the file; links to folders are not followed."""
+    top = folder.resolve()
     for root, _, names in os.walk(folder):
-        parts = Path(root).resolve().parts
-        committed = any(parts[i : i + 2] == RESULTS for i in range(len(parts)))
-        found += [Path(root) / name for name in names if name == "record.json" or (committed and _is_record(name))]
-    return found
+        if not (written := [name for name in names if name.endswith(".json")]):
+            continue
+        here = Path(root)
+        real = top / here.relative_to(folder)
+        committed = any(real.parts[i : i + 2] == RESULTS for i in range(len(real.parts)))
+        for name in written:
+            if name == "record.json" or (committed and _is_record(name)):
+                file = here / name
+                yield file.resolve() if file.is_symlink() else real / name, file
 
 
 def _is_record(name: str) -> bool:
