@@ -12,7 +12,7 @@ from converters.files import digest
 from leaderboards import columns, tasks
 from leaderboards.gate import Limits
 from leaderboards.judge import scores
-from leaderboards.record import Budget, CaseScore
+from leaderboards.record import FORMAT, Budget, CaseScore
 from leaderboards.rules import broken
 from leaderboards.site.content import Content, Extras
 from leaderboards.summary import cells, counted, leading, ranked, summarise
@@ -80,7 +80,7 @@ def of_task(make):
         record = make(
             cases, task=task, dataset="phantom-ixi-t1", protocol="full", recipe=recipe, annotator="recorded",
             digests={"dataset": "ab" * 32, "split": "cd" * 32, "code": "ef" * 32, **each, "predictions": digest(each)},
-            code={"commit": "a" * 40, "dirty": "false"}, definitions={"protocol": "full:v1", "record": "3"},
+            code={"commit": "a" * 40, "dirty": "false"}, definitions={"protocol": "full:v1", "record": str(FORMAT)},
             budget=Budget(labelled_subjects=20, labelled_cases=20, annotated_voxels=0, annotated_slices=0), **fields,
         )  # fmt: skip
         return msgspec.structs.replace(record, predict=msgspec.structs.replace(record.predict, items=len(PEOPLE)))
