@@ -33,9 +33,9 @@ def budget(seen: Dataset, dataset: Dataset) -> Budget:
 
     Values that a view shows are counted by subject and case; nobody was timed writing them down.
     """
-    if valued := [case for case in seen.cases if case.meta]:
-        return _budget_of(valued)
     cases = [case for case in seen.cases if case.label is not None]
+    if not cases and (valued := [case for case in seen.cases if case.meta]):
+        return _budget_of(valued)
     marked = slices = 0
     seconds = 0.0
     agreement: list[float] = []

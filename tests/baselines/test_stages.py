@@ -375,7 +375,14 @@ def test_a_case_drawn_all_unknown_has_no_label(partly, small, tmp_path, plugin):
 def test_a_method_of_one_stage_lies_and_is_named_as_ever(partly, small, tmp_path):
     train(partly, small(), tmp_path / "m", Setting())
     assert {p.name for p in (tmp_path / "m").iterdir()} == {
-        *("checkpoint.safetensors", "checkpoint-previous.safetensors", "log.jsonl", "model.json", "model.safetensors")
+        *(
+            "checkpoint.safetensors",
+            "checkpoint-previous.safetensors",
+            "inputs.json",
+            "log.jsonl",
+            "model.json",
+            "model.safetensors",
+        )
     }
 
 
