@@ -38,7 +38,7 @@ def made_up(source: str, raw: Path, data: Path, people: tuple[int, int], how: Ho
         # Written beside its place first: an interrupted call leaves no half a tree behind.
         draft = tree.with_name(f"{tree.name}.part")
         module = importlib.import_module(f"converters.phantoms.{source}")
-        module.write(draft, cases, seed, how.quirks or module.NATURAL)
+        module.write(draft, cases, seed, *([how.quirks] if how.quirks is not None else []))
         draft.rename(tree)
     for report in convert(source, tree, data, preparation=how.preparation, name=how.name):
         if report.failures:
