@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from baselines.bodies import make_body, named, refusing
 from baselines.config import NetSpec
 from baselines.halves import ONE, Body, Change, Parts
-from baselines.unet import Block, InterpolatedUp, pooling
+from baselines.unet import Block, pooling, way_up
 from converters.errors import BenchError
 
 
@@ -79,7 +79,7 @@ class Autoencoder(nn.Module):
         self.code = nn.Linear(math.prod(self.deep), config.latent)
         self.opened = nn.Linear(config.latent, math.prod(self.deep))
         steps = list(zip(config.widths[:0:-1], config.widths[-2::-1], reversed(strides), strict=True))
-        self.ups = nn.ModuleList([_up((below, here), stride, config.upsampling) for below, here, stride in steps])
+        self.ups = nn.ModuleList([way_up((below, here), stride, config.upsampling) for below, here, stride in steps])
         self.blocks = nn.ModuleList([Block(ndim, (here, here), 0.0, config.norm) for _, here, _ in steps])
         self.head = (nn.Conv2d if ndim == 2 else nn.Conv3d)(config.widths[0], spec.classes, 3, padding=1)
 
@@ -120,13 +120,6 @@ def make(spec: NetSpec, parts: Parts = ONE) -> tuple[nn.Module, tuple[int, ...]]
 def expected(spec: NetSpec, count: int) -> tuple[int, ...]:
     """The shape of what such a network gives for so many patches."""
     return (count, spec.classes) if spec.head == "pooled" else (count, spec.classes, *spec.patch)
-
-
-def _up(channels: tuple[int, int], stride: tuple[int, ...], way: str) -> nn.Module:
-    transposed: type[nn.Module] = nn.ConvTranspose2d if len(stride) == 2 else nn.ConvTranspose3d
-    if way == "transposed":
-        return transposed(*channels, stride, stride)
-    return InterpolatedUp(channels, stride, way)
 
 
 def _deepest(features: Sequence[Tensor], image: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ class _Pool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pool = super().forward
         found: Tensor
-        if torch.compiler.is_compiling():
-            found = pool(x)
-        else:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             found = checkpoint(pool, x, use_reentrant=False, preserve_rng_state=False)
+        else:
+            found = pool(x)
         return found
 
 

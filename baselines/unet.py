@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         ndim = len(strides[0])
         conv = _layers(ndim)[0]
         deep = list(zip(widths[:0:-1], widths[-2::-1], reversed(strides), strict=True))
-        self.ups = nn.ModuleList([_up((below, here), stride, way) for below, here, stride in deep])
+        self.ups = nn.ModuleList([way_up((below, here), stride, way) for below, here, stride in deep])
         levels = zip(deep, form.dropouts or (0.0,) * len(deep), strict=True)
         self.blocks = nn.ModuleList(
             [Block(ndim, (2 * here, here), p, form.norm, form.activation) for (_, here, _), p in levels]
@@ -198,7 +198,8 @@ def fitted(
     return body, tuple(math.prod(level) for level in zip(*strides, strict=True))
 
 
-def _up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
+def way_up(channels: tuple[int, int], stride: Stride, way: str) -> nn.Module:
+    """The layer that brings features of (below, here) channels up by a stride, by one of `WAYS`."""
     if way == "transposed":
         return _layers(len(stride))[1](*channels, stride, stride)
     return InterpolatedUp(channels, stride, way)

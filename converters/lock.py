@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Holder(Strict):
     born: str = ""  # when the process began, in ticks since the start of the machine: pids are used again
     machine: str = ""  # its start and the namespace of its pids: hosts are cloned, restarted and put into containers
     beats: bool = False  # touches the lock every BEAT seconds; without, nobody on another machine can say if it lives
+    mark: str = ""  # of this one lock: a process may ask twice for one folder within a second
 
 
 class Held:
@@ -36,6 +38,14 @@ class Held:
     def __init__(self, path: Path, mine: Holder) -> None:
         self._path, self._mine = path, mine
         self._over, self._lost = threading.Event(), threading.Event()
+
+    def begin(self) -> None:
+        """Take the folder, and show signs of life from now on.
+
+        Raises:
+            EnvironmentFault: another living process holds it.
+        """
+        _take(self._path, self._mine)
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def check(self) -> None:
@@ -54,8 +64,9 @@ class Held:
     def end(self) -> None:
         """Give the folder back, if it is still ours to give."""
         self._over.set()
-        if self._ours():
-            self._path.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError, PermissionError):  # it was never ours
+            if self._ours():
+                self._path.unlink(missing_ok=True)
 
     def _ours(self) -> bool:
         return _read(self._path) == self._mine
@@ -76,23 +87,25 @@ def locked(folder: Path) -> Iterator[Held | None]:
     Raises:
         EnvironmentFault: another living process holds it; names its pid, host and start.
     """
-    path = folder / "lock.json"
-    mine = _myself()
+    held = Held(folder / "lock.json", _myself())
+    try:  # from before it is taken: an interrupt may come between that and the block
+        yield held if _begun(held, folder) else None
+    finally:
+        held.end()
+
+
+def _begun(held: Held, folder: Path) -> bool:
+    """Whether the lock is held now: not where nobody may write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _take(path, mine)
+        held.begin()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentFault("the disk is full", where=folder, mend="free some space") from None
         if error.errno not in (errno.EACCES, errno.EROFS):
             raise
-        yield None
-        return
-    held = Held(path, mine)
-    try:
-        yield held
-    finally:
-        held.end()
+        return False
+    return True
 
 
 def holder(folder: Path) -> Holder | None:
@@ -104,7 +117,15 @@ def holder(folder: Path) -> Holder | None:
 
 def _myself() -> Holder:
     pid, since = os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")
-    return Holder(pid=pid, host=socket.gethostname(), since=since, born=born(pid), machine=machine(), beats=True)
+    return Holder(
+        pid=pid,
+        host=socket.gethostname(),
+        since=since,
+        born=born(pid),
+        machine=machine(),
+        beats=True,
+        mark=uuid.uuid4().hex,
+    )
 
 
 def _take(path: Path, mine: Holder) -> None:

@@ -1,6 +1,7 @@
 """Locks on a disk that several machines share: whose machine is gone, and who comes back from the dead."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -58,3 +59,31 @@ def test_who_was_taken_for_dead_writes_no_end_and_leaves_the_lock_of_the_other(t
         with pytest.raises(EnvironmentFault, match="no longer that of this process"):
             held.check()
     assert holder(tmp_path) == other
+
+
+@pytest.mark.parametrize("moment", ["hardlink_to", "start"])
+def test_an_interrupt_while_a_lock_is_taken_leaves_none(moment, tmp_path, monkeypatch):
+    owner = Path if moment == "hardlink_to" else threading.Thread
+    does = getattr(owner, moment)
+
+    def interrupted(*args, **kwargs):
+        does(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "run"):
+        raise AssertionError("the block must not begin")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_second_lock_of_one_process_leaves_the_first(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(EnvironmentFault, match=f"process {os.getpid()}"), locked(tmp_path):
+            raise AssertionError("the block must not begin")
+        assert holder(tmp_path).pid == os.getpid()
+
+
+def test_a_folder_that_is_a_file_is_said_to_be_one(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(FileExistsError), locked(tmp_path / "run"):
+        raise AssertionError("the block must not begin")

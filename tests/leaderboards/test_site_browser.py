@@ -47,14 +47,14 @@ def open_page(chromium):
 
 
 def settled(driver, wanted):
-    """(width of the page, of its window) once the window has the width wanted, or after five seconds.
+    """(width of the page, of its window) once the window has the width wanted and the page fits, or after ten seconds.
 
-    Under load the emulated phone first shows a page at the width of its unstyled content.
+    Under load Chromium first shows a page at the width of its unstyled content; a page that is too wide stays so.
     """
-    end = time.monotonic() + 5
+    end = time.monotonic() + 10
     while True:
         width, screen = driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        if screen == wanted or time.monotonic() > end:
+        if width <= screen == wanted or time.monotonic() > end:
             return width, screen
         time.sleep(0.05)
 
