@@ -12,7 +12,7 @@ from bench import profile, protocols, splits, task_view
 from bench.matching import Match
 from bench.recipe import Recipe
 from bench.scorer import Scorer
-from bench.task_score import Asked, labels_of
+from bench.task_asked import Asked, labels_of
 from converters.dataset import Case, Dataset, Split
 from converters.errors import BenchError
 from converters.files import digest, inside

@@ -9,7 +9,7 @@ from bench import metrics, score, task_metrics, task_score
 from bench.matching import Match, with_dataset
 from bench.plan import Plan
 from bench.score import Advance, Structures
-from bench.task_score import Asked
+from bench.task_asked import Asked
 from converters.dataset import Case, Dataset
 from leaderboards.record import CaseScore
 

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from baselines.inputs import INPUTS
 from baselines.task import LABELS
 from bench import task_pack
 from bench.matching import nifti_files
@@ -30,7 +31,7 @@ class PackedRun(Strict):
     id: str  # of the record
     record: str
     predictions: str  # folder of <case>.nii.gz, or <case>.json
-    model: str | None  # folder of model.safetensors and model.json
+    model: str | None  # folder of model.safetensors, model.json and, of newer runs, inputs.json
     files: dict[str, str]  # everything of this run -> sha256 of its bytes
 
 
@@ -150,7 +151,7 @@ def _pack(source: Source, root: Path, with_models: bool) -> PackedRun:
     else:
         for case, said in task_pack.values(record, source.predictions):
             write_json(inside(folder / "predictions", f"{case}.json"), said)
-    wanted = ("log.jsonl", *_MODEL) if with_models else ("log.jsonl",)
+    wanted = ("log.jsonl", *_MODEL, INPUTS) if with_models else ("log.jsonl",)
     for file in wanted:
         path = source.folder / "model" / file
         if path.is_file():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baselines.task import find
-from bench.task_score import Said
+from bench.value_score import Said
 from converters.errors import BenchError
 from converters.files import digest, read_json
 from leaderboards.record import Record

@@ -7,7 +7,8 @@ from leaderboards import judge
 from leaderboards.change import Change, change
 from leaderboards.gate import Limits
 from leaderboards.record import Record
-from leaderboards.table import UNVERIFIED, Group, flat, groups, settings
+from leaderboards.table import UNVERIFIED, Group, groups
+from leaderboards.variants import flat, settings
 
 _VERSIONS = {"content": "dataset content", "split_content": "split", "protocol_version": "protocol version"}
 

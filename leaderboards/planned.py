@@ -66,7 +66,7 @@ def tables(sweeps: Iterable[Sweep], records: Iterable[Record], dataset: str) -> 
     return [
         Table(
             title=f"{dataset} · planned, and {NOT_RUN} yet",
-            columns=("method", "Dice", "seed", "made by"),
+            columns=("method", "score", "seed", "made by"),
             blocks=tuple(blocks),
             notes=(f"{len(open_)} runs that committed sweeps will make; nothing is known of them",),
         )

@@ -29,9 +29,8 @@ from leaderboards.summary import (
     short,
     summaries,
 )
-from leaderboards.variants import variants
+from leaderboards.variants import settings, variants
 
-_REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -183,19 +182,6 @@ def _method_groups(members: Sequence[Record], verified: Mapping[str, int], probl
         Group(section, method, names[key], tuple(found[key][repeat] for repeat in sorted(found[key])))
         for key in sorted(found)
     ]
-
-
-def settings(record: Record) -> dict[str, object]:
-    """The recipe with dotted keys, without what repeats vary: two records with the same one share a row."""
-    return {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
-
-
-def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """A nested recipe with dotted keys: `train.precision`."""
-    found: dict[str, object] = {}
-    for key, part in value.items():
-        found |= flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
-    return found
 
 
 def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:

@@ -1,14 +1,29 @@
-"""What sets recipes of one method apart, in words short enough for a table."""
+"""Which settings set recipes of one method apart, in words short enough for a table."""
 
 from collections.abc import Mapping
 
 from converters.files import digest
+from leaderboards.record import Record
 
+_REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 _WORDS = 50  # characters that set two recipes apart; tables cut names
 _MOST = 3  # settings that a row can name
 _BUNDLES = ("preset", "train.net.arch")  # names for many settings at once
 
 Recipes = Mapping[str, Mapping[str, object]]  # digest -> settings with dotted keys
+
+
+def settings(record: Record) -> dict[str, object]:
+    """The recipe with dotted keys, without what repeats vary: two records with the same one share a row."""
+    return {key: value for key, value in flat(record.recipe).items() if key not in _REPEATED}
+
+
+def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A nested recipe with dotted keys: `train.precision`."""
+    found: dict[str, object] = {}
+    for key, part in value.items():
+        found |= flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": part}
+    return found
 
 
 def variants(recipes: Recipes) -> dict[str, str]:

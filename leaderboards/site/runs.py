@@ -12,7 +12,7 @@ from leaderboards.site import curves
 from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
 from leaderboards.site.page import Page, Shown
 from leaderboards.summary import HEADLINE, bounds, cells, definitions, family, short, summaries
-from leaderboards.table import flat
+from leaderboards.variants import flat
 
 _PREDICTION = "prediction:"
 

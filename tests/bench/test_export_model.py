@@ -240,6 +240,21 @@ def test_a_damaged_graph_is_refused(graph, tmp_path):
         load_model(damaged, torch.device("cpu"))
 
 
+@pytest.mark.parametrize("place", ["../weights.bin", "{there}/weights.bin"])
+def test_a_graph_with_weights_outside_of_its_folder_is_refused(place, graph, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
+    hostile = shutil.copytree(graph, tmp_path / "hostile")
+    made = onnx.load(hostile / "model.onnx")
+    weights = next(each for each in made.graph.initializer if each.raw_data)
+    (tmp_path / "weights.bin").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=place.format(there=tmp_path))
+    (hostile / "model.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ValueError, match=r"model\.onnx cannot be run"):
+        load_model(hostile, torch.device("cpu"))
+
+
 def test_a_method_with_a_teacher_and_a_network_of_volumes_has_a_graph(bench, tmp_path):
     needs_onnx()
     dataset = tiny_dataset(tmp_path / "tiny", 2, shape=(24, 20, 8))

@@ -23,7 +23,7 @@ from bench.rescore import rescore
 from bench.run import Place, run
 from bench.scorer import Scorer
 from bench.submission import Source, pack
-from bench.task_score import Said
+from bench.value_score import Said
 from bench.verify import Means, verify
 from converters.dataset import Dataset
 from converters.errors import BenchError

@@ -15,6 +15,7 @@ class Contender(Strict):
 
     name: str
     does: str
+    items: int | None = None  # where they are not those of its group
     median_s: float | None = None
     iqr_s: float | None = None
     rounds: int = 0
@@ -90,9 +91,11 @@ def grouped(entries: Iterable[dict], limits: dict[str, dict[str, Limit]]) -> tup
 
 def _group(name: str, entries: list[dict], claimed: dict[str, Limit]) -> Group:
     entered = {entry["name"] for entry in entries}
+    first = entries[0]["items"]
     contenders = [
         Contender(
             **{key: entry[key] for key in entry.keys() - {"group", "items", "unit"}},
+            items=entry["items"] if entry["items"] != first else None,
             **claimed.get(entry["name"], Limit())._asdict(),
         )
         for entry in sorted(entries, key=lambda one: one["name"] != OURS)
@@ -102,4 +105,4 @@ def _group(name: str, entries: list[dict], claimed: dict[str, Limit]) -> Group:
         for peer, limit in claimed.items()
         if peer not in entered
     ]
-    return Group(name=name, items=entries[0]["items"], unit=entries[0]["unit"], contenders=tuple(contenders))
+    return Group(name=name, items=first, unit=entries[0]["unit"], contenders=tuple(contenders))

@@ -88,7 +88,7 @@ def _cells(group: Group, one: Contender, *, measured: bool) -> list[str]:
         one.name,
         _seconds(one.median_s),
         _seconds(one.iqr_s or 0) if one.rounds > 1 else "one round",
-        _digits(group.items / one.median_s),
+        _digits((one.items or group.items) / one.median_s),
         _times(ratio(group, one)),
         *(peak * measured),
         "; ".join(claims),

@@ -43,6 +43,12 @@ def test_a_peer_that_did_not_run_is_named_with_the_reason_and_meets_nothing():
     assert "0 met, 0 missed, 2 not measured" in page
 
 
+def test_a_rate_counts_what_the_contender_itself_went_through():
+    groups = grouped([entry("few", 2.0), entry("many", 2.0) | {"items": 40}], {})
+    page = render(Results(command="c", machine={"cores": "2"}, versions={}, seconds={}, groups=groups))
+    assert "| few | 2 s | one round | 2 |" in page and "| many | 2 s | one round | 20 |" in page
+
+
 def test_the_committed_page_is_made_of_the_committed_results():
     if not PAGE.is_file():
         pytest.skip("`make speed` has not been run")
