@@ -143,10 +143,12 @@ class Record(Strict, omit_defaults=True, dict=True):
         Raises:
             BenchError: it is malformed or of a newer format.
         """
-        version = read_json(path, _Version).format
-        if version > FORMAT:
-            raise BenchError(f"record format {version} is newer than {FORMAT}", where=path, mend="update frugalseg")
-        found = read_json(path, cls)
+        try:
+            found = read_json(path, cls)
+        except BenchError:
+            _check_version(read_json(path, _Version).format, path)  # what a newer one holds may not fit
+            raise
+        _check_version(found.format, path)
         if _deep(found.recipe):
             raise BenchError(f"its recipe is nested deeper than {DEEPEST}", where=path, mend="restore the file")
         return found
@@ -156,6 +158,11 @@ class _Version(msgspec.Struct):
     """What every version of a record has; the rest of a newer one may not fit."""
 
     format: int
+
+
+def _check_version(version: int, path: Path) -> None:
+    if version > FORMAT:
+        raise BenchError(f"record format {version} is newer than {FORMAT}", where=path, mend="update frugalseg")
 
 
 def _deep(value: object) -> bool:
