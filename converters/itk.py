@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from converters import nifti
 from converters.errors import BenchError
 from converters.files import inside, read
+from converters.nifti_header import LIMIT
 from converters.orientation import fault
 from converters.volume import Volume
 
@@ -151,8 +151,8 @@ def _size(path: Path, sizes: str, width: int) -> int:
     if not width or not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
         _refuse(path, "two or three axes of plain numbers are read", "save each volume as a file of its own")
     size = int(np.prod([int(number) for number in numbers], dtype=object)) * width
-    if size > nifti.LIMIT:
-        _refuse(path, f"the header claims {' x '.join(numbers)} voxels, {size} bytes; the limit is {nifti.LIMIT}")
+    if size > LIMIT:
+        _refuse(path, f"the header claims {' x '.join(numbers)} voxels, {size} bytes; the limit is {LIMIT}")
     return size
 
 
