@@ -12,7 +12,7 @@ from bench.matching import Match
 from bench.score import aligned
 from bench.task_asked import Asked, Measure, Measured
 from converters.dataset import Case, Dataset
-from converters.errors import BenchError
+from converters.errors import BenchError, what_of
 from converters.volume import Volume, read_nifti
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _pictures(match: Match, case: Case, channels: int) -> tuple[list[Image], str
     try:
         found = [aligned(grid, volume).array.astype(np.float32) for volume in read_channels(match, channels)]
     except (BenchError, OSError) as error:
-        return [], error.what if isinstance(error, BenchError) else f"{error.strerror}"
+        return [], what_of(error)
     return (found, "") if all(np.isfinite(image).all() for image in found) else ([], "numbers that are not finite")
 
 

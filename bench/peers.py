@@ -10,7 +10,7 @@ import numpy as np
 from bench.matching import Found, answering, left_over, names_of, prediction_of
 from bench.score import aligned
 from converters.dataset import IGNORE, Case, Dataset
-from converters.errors import BenchError, EnvironmentFault, unknown_name
+from converters.errors import BenchError, EnvironmentFault, unknown_name, what_of
 from converters.export import voxels
 from converters.png import read_labels
 from converters.slices import scaled, stacked, unstacked
@@ -88,7 +88,7 @@ def bring(
         except EnvironmentFault:  # no fault of a prediction
             raise
         except (BenchError, OSError) as error:
-            why = error.what if isinstance(error, BenchError) else str(error.strerror)
+            why = what_of(error)
             done.append(Brought(case.id, "refused", next(iter(chosen[case.id]), None), why))
     return done, told
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bench import metrics, profile, surface
 from bench.matching import Match, with_dataset
 from converters.dataset import IGNORE, Case, Dataset
-from converters.errors import BenchError
+from converters.errors import BenchError, what_of
 from converters.volume import Volume, data_sha256, read_label, to_ras
 from leaderboards.record import CaseScore
 
@@ -85,7 +85,7 @@ def score_matches(
             prediction = read_prediction(match)
         except (BenchError, OSError) as error:
             prediction = None
-            problems.append(f"case {match.case}: {_sentence(error)}; scored as missed")
+            problems.append(f"case {match.case}: {what_of(error)}; scored as missed")
         scores += score_volumes(match, read_label(match.reference), prediction, structures, problems)
         if progress:
             progress(1)
@@ -101,7 +101,7 @@ def score_volumes(
         pair = _nothing(reference) if prediction is None else _pair(reference, prediction, structures)
     except BenchError as error:
         valid, pair = False, _nothing(reference)
-        problems.append(f"case {match.case}: {_sentence(error)}; scored as missed")
+        problems.append(f"case {match.case}: {what_of(error)}; scored as missed")
     found = []
     for label in structures.labels:
         codes = structures.codes(label)
@@ -197,7 +197,3 @@ def _case_score(match: Match, label: str, measured: surface.Measured, values: pr
         ignored=measured.ignored,
         metrics=values,
     )
-
-
-def _sentence(error: BenchError | OSError) -> str:
-    return error.what if isinstance(error, BenchError) else f"{error.strerror}"

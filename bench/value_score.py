@@ -7,7 +7,7 @@ from bench import task_metrics
 from bench.matching import Match
 from bench.task_asked import Asked, Measure, Measured, labels_of
 from converters.dataset import Case, Dataset
-from converters.errors import BenchError
+from converters.errors import BenchError, what_of
 from converters.files import Strict, read_json
 from leaderboards.tasks import SUM
 
@@ -57,7 +57,7 @@ def _valid(match: Match, asked: Asked, classes: Sequence[str]) -> tuple[Said | N
     try:
         said = read_value(match)
     except (BenchError, OSError) as error:
-        return None, error.what if isinstance(error, BenchError) else f"{error.strerror}"
+        return None, what_of(error)
     fault = f"of task '{said.task}'" if said.task != asked.name else _fault(said, classes)
     return (None, fault) if fault else (said, "")
 

@@ -82,3 +82,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     guess = closest(name, names)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return UsageError(f"no {kind} '{name}'.{hint}", mend=f"{kind}s: {', '.join(names) or 'none'}  (bench ls)")
+
+
+def what_of(error: BenchError | OSError) -> str:
+    """What went wrong with a file, in words that name no path."""
+    return error.what if isinstance(error, BenchError) else f"{error.strerror}"

@@ -1,6 +1,6 @@
 """NIfTI-1 as bytes: strict decoding, plain encoding. What the libraries let pass in silence is refused here.
 
-The header layout and the rules for scaling and for qform/sform are those of the NIfTI-1 standard (nifti1.h).
+The rules for scaling are those of the NIfTI-1 standard (nifti1.h); `nifti_header.py` reads the header.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,6 @@ from converters.orientation import Matrix, quaternion
 _DEFLATE_MOST = 1040  # no deflate stream expands further, so a small file cannot hold a large image
 _PIECE = 1 << 20  # bytes: what fits into a cache
 _GZIP = b"\x1f\x8b"
-
 _WHOLE = 1 << 53  # whole numbers up to here are the same in every type
 _WRITTEN = {"uint8": 2, "int16": 4, "uint16": 512, "float32": 16}
 
