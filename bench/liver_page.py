@@ -14,9 +14,10 @@ from converters.sliced import slice_of
 from leaderboards.change import grid
 from leaderboards.escape import markdown
 from leaderboards.record import CaseScore, Record
+from leaderboards.section import Section
 from leaderboards.site.figures import save
 from leaderboards.site.plots import boxes
-from leaderboards.table import Group, Section
+from leaderboards.table import Group
 
 PATIENTS, SLICES = "patients", "slices"
 _NAME = re.compile(rf"(?:{PHANTOM})?chaos-liver-(t1|t1t2)-(8|16)bit(-leaky)?")

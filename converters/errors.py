@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 _NO_MEMORY = ("can't allocate memory", "CUDA out of memory")  # torch's words
 
@@ -87,3 +88,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 def what_of(error: BenchError | OSError) -> str:
     """What went wrong with a file, in words that name no path."""
     return error.what if isinstance(error, BenchError) else f"{error.strerror}"
+
+
+def refuse_file(path: Path, what: str, mend: str = "get the file again from its source") -> NoReturn:
+    """Raise what says that a file is refused.
+
+    Raises:
+        BenchError: always.
+    """
+    raise BenchError(f"{path.name}: {what}", where=path, mend=mend)

@@ -7,11 +7,10 @@ import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
-from converters.errors import BenchError
+from converters.errors import refuse_file
 from converters.files import inside, read
 from converters.nifti_header import LIMIT
 from converters.orientation import fault
@@ -46,12 +45,12 @@ def read_itk(path: Path) -> Volume:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError:
-        _refuse(path, "SimpleITK cannot read it", "write it again with ITK or Slicer")
+        refuse_file(path, "SimpleITK cannot read it", "write it again with ITK or Slicer")
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in (2, 3):
-        _refuse(path, f"{image.GetDimension()} axes, {image.GetNumberOfComponentsPerPixel()} values per voxel")
+        refuse_file(path, f"{image.GetDimension()} axes, {image.GetNumberOfComponentsPerPixel()} values per voxel")
     array = sitk.GetArrayFromImage(image).T
     if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-        _refuse(path, f"{int((~finite).sum())} voxels are NaN or infinite", "repair its source")
+        refuse_file(path, f"{int((~finite).sum())} voxels are NaN or infinite", "repair its source")
     axes = image.GetDimension()
     affine = np.eye(4)
     turn = np.array(image.GetDirection()).reshape(axes, axes) * image.GetSpacing()
@@ -59,7 +58,7 @@ def read_itk(path: Path) -> Volume:
     affine[:axes, 3] = image.GetOrigin()
     affine[:3] = _LPS_TO_RAS @ affine[:3] + 0.0
     if what := fault(affine):
-        _refuse(path, f"its direction {what}")
+        refuse_file(path, f"its direction {what}")
     return Volume(array.reshape(*array.shape, *([1] * (3 - axes))), affine)
 
 
@@ -85,17 +84,17 @@ def _check_meta(path: Path, data: bytes) -> None:
     needed = ("NDims", "DimSize", "ElementType", "ElementSpacing", "TransformMatrix", "ElementDataFile")
     _check_fields(path, fields, needed)
     if fields.get("ElementNumberOfChannels", "1") != "1":
-        _refuse(path, f"{fields['ElementNumberOfChannels']} values per voxel")
+        refuse_file(path, f"{fields['ElementNumberOfChannels']} values per voxel")
     where = fields["ElementDataFile"]
     if (where == "LOCAL") != (path.suffix.lower() == ".mha"):
-        _refuse(path, f"its voxels are said to lie in {'itself' if where == 'LOCAL' else 'another file'}")
+        refuse_file(path, f"its voxels are said to lie in {'itself' if where == 'LOCAL' else 'another file'}")
     if where != "LOCAL":
         voxels = inside(path.parent, where)
         if voxels.parent != path.parent or not voxels.is_file():
-            _refuse(path, "the file that holds its voxels is not beside it", "copy both")
+            refuse_file(path, "the file that holds its voxels is not beside it", "copy both")
         data, start = read(voxels), 0
     if fields.get("HeaderSize", "0") not in ("0", "-1"):
-        _refuse(path, "its voxels do not begin where the header ends")
+        refuse_file(path, "its voxels do not begin where the header ends")
     size = _size(path, fields["DimSize"], _META.get(fields["ElementType"].removeprefix("MET_"), 0))
     _check_size(path, data[start:], size, packed=fields.get("CompressedData", "False").lower() == "true")
 
@@ -120,22 +119,22 @@ def _meta_fields(head: bytes) -> tuple[dict[str, str], int]:
 def _check_nrrd(path: Path, data: bytes) -> None:
     head, blank, _ = data[:_HEAD].replace(b"\r\n", b"\n").partition(b"\n\n")
     if not head.startswith(b"NRRD000") or not blank:
-        _refuse(path, "no NRRD file")
+        refuse_file(path, "no NRRD file")
     ends = [data.find(end) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in data[:_HEAD]]
     lines = [line.decode("latin-1") for line in head.split(b"\n")[1:] if not line.startswith(b"#")]
     fields = {
         key.strip().lower(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon
     }
     if "data file" in fields or "datafile" in fields:
-        _refuse(path, "its voxels lie in another file", "save it as one .nrrd file")
+        refuse_file(path, "its voxels lie in another file", "save it as one .nrrd file")
     _check_fields(path, fields, ("dimension", "sizes", "type", "encoding", "space", "space directions"))
     if fields["space"].lower() not in _SPACES:
-        _refuse(path, "its space is neither LPS nor RAS nor LAS", "write it again with ITK or Slicer")
+        refuse_file(path, "its space is neither LPS nor RAS nor LAS", "write it again with ITK or Slicer")
     units = re.findall(r'"([^"]*)"', fields.get("space units", ""))
     if any(unit not in ("mm", "") for unit in units):
-        _refuse(path, "lengths are not in millimetres", "save it in millimetres")
+        refuse_file(path, "lengths are not in millimetres", "save it in millimetres")
     if fields["encoding"].lower() not in ("raw", "gzip", "gz") or {"byte skip", "line skip"} & fields.keys():
-        _refuse(path, "its voxels are neither raw nor gzipped", "write it again with ITK or Slicer")
+        refuse_file(path, "its voxels are neither raw nor gzipped", "write it again with ITK or Slicer")
     size = _size(path, fields["sizes"], _NRRD.get(fields["type"].lower(), 0))
     _check_size(path, data[min(ends) :], size, packed=fields["encoding"].lower() != "raw")
 
@@ -143,16 +142,16 @@ def _check_nrrd(path: Path, data: bytes) -> None:
 def _check_fields(path: Path, fields: Mapping[str, str], needed: tuple[str, ...]) -> None:
     missing = [key for key in needed if not fields.get(key)]
     if missing:
-        _refuse(path, f"no {', '.join(missing)} in its header", "write it again with ITK or Slicer, which write them")
+        refuse_file(path, f"no {', '.join(missing)} in its header", "write it again with ITK or Slicer")
 
 
 def _size(path: Path, sizes: str, width: int) -> int:
     numbers = sizes.split()
     if not width or not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
-        _refuse(path, "two or three axes of plain numbers are read", "save each volume as a file of its own")
+        refuse_file(path, "two or three axes of plain numbers are read", "save each volume as a file of its own")
     size = int(np.prod([int(number) for number in numbers], dtype=object)) * width
     if size > LIMIT:
-        _refuse(path, f"the header claims {' x '.join(numbers)} voxels, {size} bytes; the limit is {LIMIT}")
+        refuse_file(path, f"the header claims {' x '.join(numbers)} voxels, {size} bytes; the limit is {LIMIT}")
     return size
 
 
@@ -162,14 +161,10 @@ def _check_size(path: Path, voxels: bytes, size: int, *, packed: bool) -> None:
         try:
             voxels = engine.decompress(voxels, size + 1)
         except zlib.error:
-            _refuse(path, "its compressed voxels are damaged")
+            refuse_file(path, "its compressed voxels are damaged")
         if len(voxels) == size and not engine.eof:
             engine.decompress(engine.unconsumed_tail, 1)
         if len(voxels) == size and not engine.eof:
-            _refuse(path, "its compressed voxels are cut off")
+            refuse_file(path, "its compressed voxels are cut off")
     if len(voxels) != size:
-        _refuse(path, f"{'more than ' if len(voxels) > size else f'{len(voxels)} of '}{size} bytes of voxels")
-
-
-def _refuse(path: Path, what: str, mend: str = "copy the file again") -> NoReturn:
-    raise BenchError(f"{path.name}: {what}", where=path, mend=mend)
+        refuse_file(path, f"{'more than ' if len(voxels) > size else f'{len(voxels)} of '}{size} bytes of voxels")

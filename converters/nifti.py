@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
+from converters.errors import refuse_file
 from converters.files import read
-from converters.nifti_header import LAYOUT, LIMIT, SIZE, Header, affine_of, kind_of, offset_of, parsed, refuse, sizes_of
+from converters.nifti_header import LAYOUT, LIMIT, SIZE, Header, affine_of, kind_of, offset_of, parsed, sizes_of
 from converters.orientation import Matrix, quaternion
 
 _DEFLATE_MOST = 1040  # no deflate stream expands further, so a small file cannot hold a large image
@@ -57,7 +58,7 @@ def shape(path: Path) -> tuple[int, ...]:
 
 def _decode(path: Path, axes: int) -> tuple[Voxels, Matrix]:
     if path.stat().st_size > LIMIT:
-        refuse(path, f"{path.stat().st_size} bytes; the limit is {LIMIT}")
+        refuse_file(path, f"{path.stat().st_size} bytes; the limit is {LIMIT}")
     raw = read(path)
     packed = _is_packed(path, raw)
     head = _inflate(path, raw, SIZE) if packed else raw[:SIZE]
@@ -65,15 +66,15 @@ def _decode(path: Path, axes: int) -> tuple[Voxels, Matrix]:
     kind, sizes, offset = kind_of(path, header), sizes_of(path, header, axes), offset_of(path, header)
     size = offset + int(np.prod(sizes, dtype=object)) * kind.itemsize
     if size > LIMIT:
-        refuse(path, f"the header claims {'x'.join(map(str, sizes))} voxels, {size} bytes; the limit is {LIMIT}")
+        refuse_file(path, f"the header claims {'x'.join(map(str, sizes))} voxels, {size} bytes; the limit is {LIMIT}")
     if packed and size > _DEFLATE_MOST * len(raw):
-        refuse(path, f"{len(raw)} bytes cannot hold the {size} that the header claims", "copy the file again")
+        refuse_file(path, f"{len(raw)} bytes cannot hold the {size} that the header claims", "copy the file again")
     with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is widened; it is refused all the same
         affine = affine_of(path, header)
     data = _inflate(path, raw, size + 1) if packed else raw
     if len(data) != size:
         more = "more than" if len(data) > size else f"{len(data)} of"
-        refuse(path, f"{more} {size} bytes for {'x'.join(map(str, sizes))} voxels", "copy the file again")
+        refuse_file(path, f"{more} {size} bytes for {'x'.join(map(str, sizes))} voxels", "copy the file again")
     array = np.frombuffer(data, kind, offset=offset).reshape(sizes, order="F")
     return _scaled(path, header, array.astype(kind.newbyteorder("="), copy=False)), affine
 
@@ -116,13 +117,13 @@ def pieces(array: Voxels) -> Iterator[memoryview]:
 
 def _is_packed(path: Path, raw: bytes) -> bool:
     if not raw:
-        refuse(path, "the file is empty")
+        refuse_file(path, "the file is empty")
     if raw[:512].lstrip().lower().startswith((b"<!doctype", b"<html")):
-        refuse(path, "is HTML, the download failed", "download it again, signed in where the site asks for it")
+        refuse_file(path, "is HTML, the download failed", "download it again, signed in where the site asks for it")
     packed, named = raw.startswith(_GZIP), path.name.lower().endswith(".gz")
     if packed != named:
         right = f"{path.name}.gz" if packed else path.name[:-3]
-        refuse(path, "is gzipped" if packed else "is not gzipped", f"rename it to {right}")
+        refuse_file(path, "is gzipped" if packed else "is not gzipped", f"rename it to {right}")
     return packed
 
 
@@ -131,15 +132,15 @@ def _inflate(path: Path, raw: bytes, most: int) -> bytes:
     parts: list[bytes] = []
     while most > 0 and raw:
         if not raw.startswith(_GZIP):
-            refuse(path, f"{len(raw)} bytes after the end of the gzip data")
+            refuse_file(path, f"{len(raw)} bytes after the end of the gzip data")
         member = isal_zlib.decompressobj(wbits=31)
         try:
             parts.append(member.decompress(raw, most))
         except isal_zlib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
-            refuse(path, f"damaged gzip data ({error})", "copy the file again")
+            refuse_file(path, f"damaged gzip data ({error})", "copy the file again")
         most -= len(parts[-1])
         if most > 0 and not member.eof:
-            refuse(path, "the gzip data is cut off", "copy the file again")
+            refuse_file(path, "the gzip data is cut off", "copy the file again")
         raw = member.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -149,14 +150,16 @@ def _scaled(path: Path, header: Header, array: Voxels) -> Voxels:
     # The standard: slope 0 means no scaling; NaN is what nibabel writes for it.
     if slope != 0 and not np.isnan(slope) and (slope, inter) != (1.0, 0.0):
         if not (np.isfinite(slope) and np.isfinite(inter)):
-            refuse(path, f"slope {slope} with intercept {inter}")
+            refuse_file(path, f"slope {slope} with intercept {inter}")
         if array.dtype.kind in "iu" and slope.is_integer() and inter.is_integer():
             if max(-int(array.min()), int(array.max())) * abs(int(slope)) + abs(int(inter)) > _WHOLE:
-                refuse(path, f"slope {slope:g} with intercept {inter:g} gives whole numbers of more than 53 bits")
+                refuse_file(path, f"slope {slope:g} with intercept {inter:g} gives whole numbers of more than 53 bits")
             return array.astype(np.int64) * int(slope) + int(inter)
         with np.errstate(over="ignore"):  # what becomes infinite is refused below
             array = (array.astype(np.float64) * slope + inter).astype(np.float32)
     if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
         first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), finite.shape))
-        refuse(path, f"{int((~finite).sum())} voxels are NaN or infinite, the first at {first}", "repair its source")
+        refuse_file(
+            path, f"{int((~finite).sum())} voxels are NaN or infinite, the first at {first}", "repair its source"
+        )
     return array

@@ -4,11 +4,11 @@ Its layout and the rules for qform and sform are those of the NIfTI-1 standard (
 """
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from converters.errors import BenchError
+from converters.errors import refuse_file
 from converters.orientation import Matrix, agree, fault, rotation
 
 LIMIT = 4 << 30  # bytes of one decoded file; a larger one is a gzip bomb or a damaged header
@@ -49,15 +49,6 @@ _LAST_CODE = 5  # of sform and qform: what the numbers above it mean, nobody kno
 Header = Any  # one record of LAYOUT
 
 
-def refuse(path: Path, what: str, mend: str = "get the file again from its source") -> NoReturn:
-    """Raise what says that a file is refused.
-
-    Raises:
-        BenchError: always.
-    """
-    raise BenchError(f"{path.name}: {what}", where=path, mend=mend)
-
-
 def parsed(path: Path, head: bytes) -> Header:
     """The header, in whichever byte order it is; it is a NIfTI-1 file of one part, in millimetres.
 
@@ -65,19 +56,19 @@ def parsed(path: Path, head: bytes) -> Header:
         BenchError: it is not.
     """
     if len(head) < SIZE:
-        refuse(path, f"{len(head)} bytes; a NIfTI header has {SIZE}")
+        refuse_file(path, f"{len(head)} bytes; a NIfTI header has {SIZE}")
     header: Header = np.frombuffer(head, LAYOUT)[0]
     if header["sizeof_hdr"] != SIZE:
         header = np.frombuffer(head, LAYOUT.newbyteorder())[0]
     if header["sizeof_hdr"] != SIZE:
-        refuse(path, "no NIfTI-1 header", "save it as NIfTI-1 (.nii.gz)")
+        refuse_file(path, "no NIfTI-1 header", "save it as NIfTI-1 (.nii.gz)")
     if header["magic"] != b"n+1":
-        refuse(path, f"magic is {bytes(header['magic'])!r}, not b'n+1'", "save it as one NIfTI-1 file (.nii.gz)")
+        refuse_file(path, f"magic is {bytes(header['magic'])!r}, not b'n+1'", "save it as one NIfTI-1 file (.nii.gz)")
     if header["xyzt_units"] & 7 not in (0, 2):
-        refuse(path, "lengths are not in millimetres", "save it in millimetres")
+        refuse_file(path, "lengths are not in millimetres", "save it in millimetres")
     codes = int(header["sform_code"]), int(header["qform_code"])
     if not all(0 <= code <= _LAST_CODE for code in codes):
-        refuse(path, f"sform and qform codes are {codes[0]} and {codes[1]}; 0 to {_LAST_CODE} are known")
+        refuse_file(path, f"sform and qform codes are {codes[0]} and {codes[1]}; 0 to {_LAST_CODE} are known")
     return header
 
 
@@ -89,10 +80,10 @@ def kind_of(path: Path, header: Header) -> np.dtype[np.generic]:
     """
     code = int(header["datatype"])
     if code not in _CODES:
-        refuse(path, f"datatype {code} is no scalar number", "save it as int16, uint16 or float32")
+        refuse_file(path, f"datatype {code} is no scalar number", "save it as int16, uint16 or float32")
     kind: np.dtype[Any] = np.dtype(_CODES[code]).newbyteorder(header.dtype["dim"].base.byteorder)
     if header["bitpix"] != kind.itemsize * 8:
-        refuse(path, f"bitpix {header['bitpix']} does not fit datatype {code}")
+        refuse_file(path, f"bitpix {header['bitpix']} does not fit datatype {code}")
     return kind
 
 
@@ -104,11 +95,11 @@ def sizes_of(path: Path, header: Header, axes: int) -> tuple[int, ...]:
     """
     ndim, *sizes = map(int, header["dim"])
     if not 2 <= ndim <= 7:
-        refuse(path, f"{ndim} dimensions; 2 or 3 are read")
+        refuse_file(path, f"{ndim} dimensions; 2 or 3 are read")
     if min(sizes[:ndim]) < 1:
-        refuse(path, f"dimensions {sizes[:ndim]} are not all positive")
+        refuse_file(path, f"dimensions {sizes[:ndim]} are not all positive")
     if any(size != 1 for size in sizes[axes:ndim]):
-        refuse(path, f"{ndim}-D, {'x'.join(map(str, sizes[:ndim]))}", "save each 3-D volume as a file of its own")
+        refuse_file(path, f"{ndim}-D, {'x'.join(map(str, sizes[:ndim]))}", "save each 3-D volume as a file of its own")
     x, y, z, channels = [*sizes[:ndim], 1, 1][:4]
     return (x, y, z, channels) if channels > 1 else (x, y, z)
 
@@ -121,7 +112,7 @@ def offset_of(path: Path, header: Header) -> int:
     """
     offset = float(header["vox_offset"])
     if not np.isfinite(offset) or offset != int(offset) or not SIZE + 4 <= offset <= LIMIT:
-        refuse(path, f"voxels start at byte {offset:g}; {SIZE + 4} or later is possible")
+        refuse_file(path, f"voxels start at byte {offset:g}; {SIZE + 4} or later is possible")
     return int(offset)
 
 
@@ -135,20 +126,22 @@ def affine_of(path: Path, header: Header) -> Matrix:
     if header["dim"][0] == 2 and spacing[2] == 0:
         spacing[2] = 1.0
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        refuse(path, f"pixdim {spacing.tolist()} is not finite and positive")
+        refuse_file(path, f"pixdim {spacing.tolist()} is not finite and positive")
     forms = _forms(header, spacing)
     if not forms:
-        refuse(path, "sform and qform codes are both 0: nobody knows where it lies", "set the affine in its source")
+        refuse_file(
+            path, "sform and qform codes are both 0: nobody knows where it lies", "set the affine in its source"
+        )
     for name, form in forms.items():
         if what := fault(form):
-            refuse(path, f"{name} {what}")
+            refuse_file(path, f"{name} {what}")
     affine = next(iter(forms.values()))  # sform first: a float32 quaternion is the coarser of the two
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.allclose(sizes, spacing, rtol=1e-2, atol=0):
-        refuse(path, f"sform has spacing {sizes.tolist()}, pixdim {spacing.tolist()}")
+        refuse_file(path, f"sform has spacing {sizes.tolist()}, pixdim {spacing.tolist()}")
     if len(forms) == 2 and not agree(forms["sform"], forms["qform"]):
         off = float(np.abs(forms["sform"] - forms["qform"])[:3, 3].max())
-        refuse(path, f"sform and qform disagree (origins {off:g} mm apart)", "set the code of the wrong one to 0")
+        refuse_file(path, f"sform and qform disagree (origins {off:g} mm apart)", "set the code of the wrong one to 0")
     return affine
 
 

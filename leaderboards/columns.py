@@ -6,8 +6,9 @@ from functools import partial
 from typing import NamedTuple
 
 from leaderboards import tasks
+from leaderboards.section import Section
 from leaderboards.summary import HEADLINE, Interval, family, leading, ranked, short
-from leaderboards.table import Row, Section
+from leaderboards.table import Row
 
 SHOWN = {"dice", "hd95", "nsd", *tasks.HEADLINE}  # the other metrics are in CSV and JSON
 LEVELS = ("0 rules", "1 re-scored", "2 re-inferred")

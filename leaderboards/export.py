@@ -13,9 +13,10 @@ from leaderboards import escape
 from leaderboards.clinical import Agreement, Clinical
 from leaderboards.columns import name
 from leaderboards.record import Record
+from leaderboards.section import Section
 from leaderboards.standing import Standing
 from leaderboards.summary import Interval, Summary, counted, family, short
-from leaderboards.table import Row, Section
+from leaderboards.table import Row
 
 ALL_LABELS = "(mean over labels)"
 DIGITS = 9

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from converters.errors import BenchError
+from leaderboards.section import Section
 from leaderboards.standing import name, pairwise, standings
 from leaderboards.summary import bounds, direction, ranked
-from leaderboards.table import Section, groups, rows
+from leaderboards.table import groups, rows
 
 DICE, HD95, NSD = "dice:v1", "hd95:c6-bg-max:v1", "nsd@2mm:c6-bg-pooled:v1"
 
