@@ -133,7 +133,7 @@ def _warnings(contrast: str, labels: ixi.Labels | None, sheet: Path | None) -> I
     if labels and labels.maps:
         yield f"the labels are no ground truth: a user supplied them, drawn by {labels.told.generator}"
     else:
-        yield "IXI has no tissue labels: nothing can be scored here"
+        yield "IXI has no tissue labels: no label map can be scored; sex and age can"
     yield from labels.warnings if labels else ()
     if contrast == "DTI":
         yield "which volume has which gradient is not in the files; bvals.txt of the collection lists 16 gradients"

@@ -252,7 +252,7 @@ def test_without_labels_nothing_is_claimed(tmp_path: Path) -> None:
     found = dataset(tree(tmp_path / "raw", T1, 2), tmp_path / "data")
     assert found.labels == {} and found.file.numTraining == 0
     assert all(case.label is None and case.images["t1"].file.startswith("imagesUn/") for case in found.cases)
-    assert "IXI has no tissue labels: nothing can be scored here" in found.file.bench.warnings
+    assert "IXI has no tissue labels: no label map can be scored; sex and age can" in found.file.bench.warnings
 
 
 def test_a_case_that_gets_its_label_later_moves_and_leaves_nothing_behind(tmp_path: Path) -> None:
