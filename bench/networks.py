@@ -47,16 +47,16 @@ more decoders, scales or changed features where it asks for those, or refuses wi
 ([methods.md](methods.md)); in a row of a leaderboard a method on another network than `unet` is an adaptation.
 
 ```sh
-bench run --dataset acdc --preset quick --set train.net.arch=segnet
-bench run --dataset acdc --preset quick --set train.net.arch=Segformer --set train.net.encoder=mit_b0
+bench run --dataset acdc --set train.net.arch=segnet
+bench run --dataset acdc --set train.net.arch=Segformer --set train.net.encoder=mit_b0
 ```
 
 ## ACDC, all labels, one seed
 
-One schedule for all, the preset `quick`: 1000 steps of 12 slices, or 500 of 2 patches in 3D. What a network is worth
-when it has time is another question. *MACs*: multiplications with addition of one sample, one forward pass, as the
-records count them. *img/s*: samples a second in training, steady state; *memory*: the largest of the training process.
-*Dice*: mean over structures of the mean over test patients.
+One schedule for all, the preset `cpu` cut to 1000 steps of 12 slices, or 500 of 2 patches in 3D. What a network is
+worth when it has time is another question. *MACs*: multiplications with addition of one sample, one forward pass, as
+the records count them. *img/s*: samples a second in training, steady state; *memory*: the largest of the training
+process. *Dice*: mean over structures of the mean over test patients.
 
 """
 

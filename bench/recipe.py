@@ -115,12 +115,20 @@ def resolve(choice: Choice, bf16: bool) -> Recipe:
 
 
 def _layered(merged: dict[str, Any], layers: Sequence[Mapping[str, Any]], preset: str) -> dict[str, Any]:
-    """All layers, then what each has for the preset."""
+    """All layers, then what each has for the preset, after the one that it is `like`."""
     for layer in layers:
         merged = merge(merged, {key: value for key, value in layer.items() if key not in ("presets", "tasks")})
-    for layer in layers:
-        merged = merge(merged, layer.get("presets", {}).get(preset, {}))
+    for name in _lineage(layers, preset):
+        for layer in layers:
+            here = layer.get("presets", {}).get(name, {})
+            merged = merge(merged, {key: value for key, value in here.items() if key != "like"})
     return merged
+
+
+def _lineage(layers: Sequence[Mapping[str, Any]], preset: str) -> list[str]:
+    """The preset, and before it those that it is `like`."""
+    like = [layer["presets"][preset]["like"] for layer in layers if "like" in layer.get("presets", {}).get(preset, {})]
+    return [*_lineage(layers, like[-1]), preset] if like else [preset]
 
 
 def _task(choice: Choice) -> str:

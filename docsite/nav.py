@@ -22,6 +22,7 @@ HOW_TO = (
     "transfer.md",
     "datastores.md",
     "studies.md",
+    "presets.md",
     "sweep.md",
     "ranks.md",
     "tracking.md",
