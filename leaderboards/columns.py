@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from leaderboards import tasks
+from leaderboards.gain import BOUND
 from leaderboards.section import Section
 from leaderboards.summary import HEADLINE, Interval, family, leading, ranked, short
 from leaderboards.table import Row
@@ -142,6 +143,7 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
         columns += [
             _Column("Dice", partial(_mean, definition=definition)),
             _Column("95 % interval", partial(_interval, definition=definition)),
+            _Column(f"Dice over {BOUND}", partial(_gain, definition=definition)),
         ]
         columns += [_Column(f"Dice {label}", partial(_mean, definition=definition, label=label)) for label in labels]
     columns += [
@@ -180,6 +182,13 @@ def _interval(row: Row, *, definition: str, digits: int = 3) -> Cell:
     if found is None:
         return Cell("")
     return Cell(f"[{found.low:.{digits}f}, {found.high:.{digits}f}]{_alone(found)}", found.low)
+
+
+def _gain(row: Row, *, definition: str) -> Cell:
+    found = row.gains.get(definition)
+    if found is None:
+        return Cell("")
+    return Cell(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]{_alone(found)}", found.mean)
 
 
 def _spread(row: Row, *, definition: str) -> Cell:

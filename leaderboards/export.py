@@ -27,6 +27,7 @@ _APART = {
     "labels",
     "intervals",
     "standings",
+    "gains",
     "method",
 }  # fields of a row that take more than a cell
 
@@ -61,9 +62,10 @@ def _statistics(summaries: Mapping[str, Summary]) -> dict[str, object]:
 
 def _ranked(row: Row) -> dict[str, object]:
     found: dict[str, object] = {}
-    for prefix, values in (("interval", row.intervals), ("standing", row.standings)):
+    for prefix, values in (("interval", row.intervals), ("standing", row.standings), ("gain", row.gains)):
         for definition, struct in values.items():
-            found |= {f"{definition} {prefix} {key}": _text(value) for key, value in _fields(struct) if key != "mean"}
+            told = _fields(struct) if prefix == "gain" else [one for one in _fields(struct) if one[0] != "mean"]
+            found |= {f"{definition} {prefix} {key}": _text(value) for key, value in told}
     return found
 
 

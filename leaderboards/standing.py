@@ -148,10 +148,14 @@ def standings(groups: Sequence["Group"], definition: str, known: Sequence[Cells]
     Raises:
         BenchError: as `scores`.
     """
-    found = scores(groups, definition, known)
+    return standings_of(scores(groups, definition, known), direction(definition))
+
+
+def standings_of(found: Scores, way: int) -> dict[Key, Standing]:
+    """As `standings`; `way` as in `pairs_of`."""
     if len(found.groups) < 2 or found.patients < 2:
         return {}
-    pairs = pairs_of(found, direction(definition))
+    pairs = pairs_of(found, way)
     order = ranking(found)
     means = np.stack([array.mean(1) for array in found.arrays], axis=1)
     by_patient = statistics.ranks(-means).mean(0)

@@ -5,17 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from converters.files import Strict, digest
 from leaderboards import forked, tasks
 from leaderboards.contributions import intervals
+from leaderboards.gain import gains
 from leaderboards.record import Cost, Record
 from leaderboards.scope import agreeing, told
 from leaderboards.section import Section
-from leaderboards.standing import Standing, standings
+from leaderboards.standing import Key, Standing, scores, standings_of
 from leaderboards.summary import (
     Cells,
     Interval,
@@ -29,6 +30,7 @@ from leaderboards.summary import (
 )
 from leaderboards.variants import settings, variants
 
+_T = TypeVar("_T")
 UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -66,6 +68,7 @@ class Row(Strict):
     verified: int  # the lowest verification level over its records: 0, 1 or 2
     intervals: dict[str, Interval]  # definition id -> of the macro mean; none where there is but one patient
     standings: dict[str, Standing]  # Dice and the NSD of largest tolerance; none for a lone row or a single patient
+    gains: dict[str, Interval]  # of the same: what it adds to `supervised` with the same labels and settings
 
 
 def rows(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) -> tuple[list[Row], list[str]]:
@@ -139,17 +142,15 @@ def _rows(members: Sequence[Group], verified: Mapping[str, int]) -> list[Row]:
     made = [_row(group, cells, verified) for group, cells in zip(members, known, strict=True)]
     if len(made) < 2:
         return made
-    found = {
-        definition: standings(members, definition, known)
-        for definition in ranked(definition for row in made for definition in row.macro)
-    }
-    return [
-        msgspec.structs.replace(
-            row,
-            standings={d: by_row[key] for d, by_row in found.items() if (key := (row.method, row.variant)) in by_row},
-        )
-        for row in made
-    ]
+    of = {d: scores(members, d, known) for d in ranked(definition for row in made for definition in row.macro)}
+    placed = {definition: standings_of(found, direction(definition)) for definition, found in of.items()}
+    gained = {definition: gains(found) for definition, found in of.items()}
+    return [msgspec.structs.replace(row, standings=_mine(row, placed), gains=_mine(row, gained)) for row in made]
+
+
+def _mine(row: Row, found: Mapping[str, Mapping[Key, _T]]) -> dict[str, _T]:
+    """Of every definition what is a row's own."""
+    return {d: by_row[key] for d, by_row in found.items() if (key := (row.method, row.variant)) in by_row}
 
 
 def _cells(group: Group) -> Cells:
@@ -194,6 +195,7 @@ def _row(group: Group, found: Cells, verified: Mapping[str, int]) -> Row:
         verified=min(verified.get(run, 0) for run in runs),
         intervals=intervals(found),
         standings={},
+        gains={},
     )
 
 
