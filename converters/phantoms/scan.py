@@ -13,6 +13,7 @@ from scipy import ndimage
 Field = npt.NDArray[np.float32]
 Tissue = Mapping[str, float]  # map of the canvas -> value of this tissue
 
+_KNOTS = 4  # of a cubic B-spline that a place lies between
 _SPLINE_DEVIATION = 0.692  # per axis, of a cubic B-spline sum with unit normal weights
 
 
@@ -30,10 +31,24 @@ def random_field(
     """
     scales = np.broadcast_to(scale_mm, len(shape))
     bases = [_spline_basis(n, s / scale) for n, s, scale in zip(shape, spacing, scales, strict=True)]
-    field: npt.NDArray[np.floating] = rng.standard_normal([basis.shape[1] for basis in bases], dtype=np.float32)
+    field = rng.standard_normal([basis.shape[1] for basis in bases], dtype=np.float32)
     for basis in bases:  # contracts the first axis and appends it last: after all axes the order is restored
-        field = np.tensordot(field, basis, axes=(0, 1))
+        field = _contracted(field, basis)
     return np.asarray(field / _SPLINE_DEVIATION ** len(shape), np.float32)
+
+
+def _contracted(field: Field, basis: Field) -> Field:
+    """The sum over the first axis, (K, ...) and (N, K) to (..., N), the same bits on every processor.
+
+    A matrix product adds in an order that hangs on the processor. Of a row of the basis four values in a row are not 0:
+    they are added one after the other, each product and sum rounded once.
+    """
+    first = np.minimum((basis > 0).argmax(1), max(basis.shape[1] - _KNOTS, 0))
+    total = np.zeros((len(basis), *field.shape[1:]), np.float32)
+    for knot in range(min(_KNOTS, basis.shape[1])):
+        weight = basis[np.arange(len(basis)), first + knot].astype(np.float64)
+        total = (weight.reshape(-1, *[1] * (field.ndim - 1)) * field[first + knot] + total).astype(np.float32)
+    return np.moveaxis(total, 0, -1)
 
 
 def _spline_basis(n: int, step: float) -> Field:

@@ -2,6 +2,9 @@
 
 import gzip
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from PIL import Image
 from converters.check import check
 from converters.convert import convert
 from converters.dataset import Dataset
-from converters.phantoms import acdc, chaos
+from converters.phantoms import acdc, chaos, scan
 from converters.phantoms.heart import Patient
 from converters.phantoms.mark import TOKEN, is_phantom
 
@@ -242,3 +245,27 @@ def test_the_right_ventricle_lies_to_the_right_and_blood_differs_from_muscle(con
         mean = {name: image[label == code].mean() for name, code in dataset.labels.items()}
         spread = image[label == dataset.labels["LV"]].std()
         assert abs(mean["LV"] - mean["MYO"]) > spread
+
+
+@pytest.mark.parametrize(
+    ("places", "step", "others"), [(216, 0.11, (20, 7)), (10, 0.6, (30,)), (5, 3.0, (4, 4)), (3, 0.1, ())]
+)
+def test_a_smooth_field_is_the_product_with_its_splines(places, step, others):
+    basis = scan._spline_basis(places, step)
+    field = np.random.default_rng(0).standard_normal((basis.shape[1], *others), dtype=np.float32)
+    there = basis > 0
+    assert np.allclose(basis.sum(1), 1, atol=1e-6) and there.sum(1).max() <= scan._KNOTS
+    exact = np.tensordot(field.astype(float), basis.astype(float), axes=(0, 1))
+    assert np.abs(scan._contracted(field, basis) - exact).max() < 1e-6
+
+
+def test_made_up_patients_do_not_hang_on_how_a_processor_multiplies_matrices():
+    draw = "from converters.phantoms import scan; rng = scan.generator(0); "
+    draw += "print(scan.random_field(rng, (90, 80, 9), (1, 1, 8), 20).tobytes())"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", draw], env=os.environ | {"OPENBLAS_CORETYPE": core}, capture_output=True, check=True
+        ).stdout
+        for core in ("Prescott", "Haswell", "")
+    }
+    assert len(seen) == 1 and len(seen.pop()) > 90 * 80 * 9
