@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from numpy.lib.introspect import opt_func_info
 
 from converters.convert import convert
 from converters.phantoms import acdc, chaos
@@ -17,6 +18,11 @@ CONTENT = {
 }
 
 
+# The functions that NumPy has for AVX-512: its others round arctan2 and powers of float32 otherwise.
+_USED = opt_func_info("^arctan2$", "float32").get("arctan2", {}).get("fff", {}).get("current")
+
+
+@pytest.mark.skipif(_USED != "X86_V4", reason="without AVX-512 NumPy rounds otherwise, and made-up patients are others")
 @pytest.mark.parametrize(("source", "phantom"), [("acdc", acdc), ("chaos", chaos)])
 def test_the_made_up_patients_of_the_records_stay_what_they_are(source, phantom, tmp_path: Path) -> None:
     phantom.write(tmp_path / "raw", 4, 0)
