@@ -84,7 +84,7 @@ def _intervals(arrays: Mapping[str, Array]) -> dict[str, Interval]:
             mean=float(estimate.mean[i]),
             low=max(float(lows[i]), least),
             high=min(float(highs[i]), most),
-            df=float(estimate.df[i]) if np.isfinite(estimate.df[i]) else None,
+            df=statistics.freedom(float(estimate.df[i])),
             seeds=array.shape[-1] > 1,
         )
     return made

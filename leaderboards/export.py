@@ -64,8 +64,11 @@ def _ranked(row: Row) -> dict[str, object]:
     found: dict[str, object] = {}
     for prefix, values in (("interval", row.intervals), ("standing", row.standings), ("gain", row.gains)):
         for definition, struct in values.items():
-            told = _fields(struct) if prefix == "gain" else [one for one in _fields(struct) if one[0] != "mean"]
-            found |= {f"{definition} {prefix} {key}": _text(value) for key, value in told}
+            found |= {
+                f"{definition} {prefix} {key}": _text(value)
+                for key, value in _fields(struct)
+                if (prefix, key) != ("interval", "mean")  # the line has it already
+            }
     return found
 
 

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from converters.files import digest
 from leaderboards import statistics
 from leaderboards.standing import Key, Scores
@@ -41,7 +39,7 @@ def _gain(method: Array, bound: Array) -> Interval:
         mean=float(estimate.mean),
         low=float(low),
         high=float(high),
-        df=float(estimate.df) if np.isfinite(estimate.df) else None,
+        df=statistics.freedom(float(estimate.df)),
         seeds=min(method.shape[1], bound.shape[1]) > 1,
     )
 

@@ -131,7 +131,7 @@ def _pair(found: Scores, pair: tuple[int, int], wilcoxon: SignedRank, way: int) 
         difference=way * float(estimate.mean),
         low=low,
         high=high,
-        df=float(estimate.df) if np.isfinite(estimate.df) else None,
+        df=statistics.freedom(float(estimate.df)),
         patients=len(a),
         seeds=seeds,
         wilcoxon=wilcoxon.p,

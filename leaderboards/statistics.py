@@ -44,6 +44,11 @@ class Estimate(NamedTuple):
         return np.asarray(2 * stdtr(self.df, -t))
 
 
+def freedom(df: float) -> float | None:
+    """Degrees of freedom as they are written: None where nothing varies."""
+    return df if math.isfinite(df) else None
+
+
 def mean(scores: Array) -> Estimate:
     """Mean of one method: SE² = s²_patients / C + s²_seeds / S; of a single seed, the patients' part alone."""
     parts = [(scores.mean(-1), scores.shape[-2])]
