@@ -104,9 +104,9 @@ fuzz: $(READY) ## make up files that nobody would send, SECONDS=300 for each of 
 	$(call install,.[dev$(comma)fuzz])
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),300)
 
-constraints: $(READY) ## write down the versions of the environment
-	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze \
-	  | tr 'A-Z_' 'a-z-' | grep -Ev '^(frugalseg|pip|setuptools|wheel|uv|triton|nvidia-[^=]*|cuda-[^=]*)=='; } > constraints.new
+constraints: ## write down the versions of all extras, those that stand there left alone (needs uv)
+	@{ sed -n '/^#/p' constraints.txt; uv pip compile --quiet pyproject.toml --all-extras --constraint constraints.txt \
+	  --no-annotate --no-header | grep -Ev '^(setuptools|triton|nvidia-[^=]*|cuda-[^=]*)=='; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove caches, not data or runs
