@@ -6,29 +6,27 @@ gives a dataset of another name.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
-from converters.conform import check_grids
-from converters.dataset import IGNORE
-from converters.describe import as_label, drawn_in
-from converters.errors import BenchError, UsageError
+from converters.errors import UsageError
 from converters.files import safe_id
-from converters.join import Found, Register, Way, chosen, joined, outside
+from converters.join import Found, Register, Way, chosen, joined
+from converters.prepare_steps import (
+    Interpolation,
+    Spacing,
+    Told,
+    atlas_of,
+    in_atlas,
+    median,
+    n4,
+    respaced_to,
+    sizes_told,
+    sound,
+)
 from converters.source import Info, Loaded
-from converters.volume import WORLD, Volume, axis_codes, data_sha256, read_nifti
-
-if TYPE_CHECKING:  # SimpleITK is loaded where something is prepared
-    from converters.resample import Grid, Matrix
-
-Load = Callable[[], Loaded]
-Interpolation = Literal["bspline", "linear"]
-Spacing = tuple[float, float, float]
-Told = Mapping[str, str | float]
+from converters.volume import data_sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +90,17 @@ def applied(found: list[Found], preparation: Preparation) -> list[Found]:
     for info, _ in done:
         _check(info, preparation)
     how = preparation.interpolation
-    done = [_step(one, _sound) for one in done]
+    done = [_step(one, sound) for one in done]
     if preparation.median:
-        done = [_step(one, _median, preparation.median) for one in done]
+        done = [_step(one, median, preparation.median) for one in done]
     if preparation.n4:
-        done = [_step(one, _n4) for one in done]
+        done = [_step(one, n4) for one in done]
     if preparation.join:
         done = [joined(done, Way(preparation.register, how))]
     if preparation.atlas:
-        done = [_step(one, _in_atlas, preparation.atlas, how) for one in done]
+        done = [_step(one, in_atlas, preparation.atlas, how) for one in done]
     if preparation.spacing:
-        done = [_step(one, _respaced, preparation.spacing, how) for one in done]
+        done = [_step(one, respaced_to, preparation.spacing, how) for one in done]
     asked = _recorded(preparation)
     return [(_info(info, preparation, asked), cases) for info, cases in done]
 
@@ -142,12 +140,8 @@ def _suffixes(preparation: Preparation) -> list[str]:
     found += ["n4"] if preparation.n4 else []
     found += ["rigid"] if preparation.register == "rigid" else []
     found += [f"in-{safe_id(_title(preparation.atlas))}"] if preparation.atlas else []
-    found += [_by(preparation.spacing).replace(".", "p") + "mm"] if preparation.spacing else []
+    found += [sizes_told(preparation.spacing).replace(".", "p") + "mm"] if preparation.spacing else []
     return found + (["linear"] if preparation.interpolation == "linear" else [])
-
-
-def _by(spacing: tuple[float, ...]) -> str:
-    return "x".join(f"{size:.6g}" for size in spacing)
 
 
 def _title(path: Path) -> str:
@@ -169,114 +163,10 @@ def _recorded(preparation: Preparation) -> dict[str, str | float]:
     if preparation.register == "rigid":
         found["rigid"] = RIGID
     if preparation.atlas:
-        volume = _atlas(preparation.atlas)
+        volume = atlas_of(preparation.atlas)
         found |= {"atlas": _title(preparation.atlas), "atlas_sha256": data_sha256(volume), "affine": AFFINE}
     if preparation.spacing:
-        found["spacing_mm"] = _by(preparation.spacing)
+        found["spacing_mm"] = sizes_told(preparation.spacing)
     if set(preparation.steps) - {"median", "n4"}:
         found["interpolation"] = preparation.interpolation
     return found
-
-
-@lru_cache(1)
-def _atlas(path: Path) -> Volume:
-    volume = read_nifti(path)
-    if 1 in volume.shape:
-        raise BenchError("the atlas is a picture, not a volume", where=path)
-    return volume
-
-
-def _sound(load: Load, info: Info) -> Loaded:
-    """The case as it is loaded, after the checks of a conversion: on another grid a wrong label could not be told."""
-    import SimpleITK
-
-    loaded = load()
-    check_grids(info, loaded)
-    for name, volume in drawn_in(loaded):
-        as_label(name, volume, info)
-    version = f"SimpleITK {SimpleITK.Version.VersionString()}"
-    return dataclasses.replace(loaded, preparation={**loaded.preparation, "software": version})
-
-
-def _median(load: Load, _: Info, edge: int) -> Loaded:
-    from converters.resample import smoothed
-
-    loaded = load()
-    return dataclasses.replace(loaded, images={name: smoothed(each, edge) for name, each in loaded.images.items()})
-
-
-def _n4(load: Load, _: Info) -> Loaded:
-    from converters.resample import unbiased
-
-    loaded = load()
-    images = {name: unbiased(volume) for name, volume in loaded.images.items()}
-    return dataclasses.replace(loaded, images=images)
-
-
-def _in_atlas(load: Load, info: Info, path: Path, interpolation: Interpolation) -> Loaded:
-    from converters.registration import affine, covered, numbers
-    from converters.resample import grid_of
-
-    loaded, atlas = load(), _atlas(path)
-    _needs_millimetres(loaded)
-    first = next(iter(loaded.images.values()))
-    matrix = affine(atlas, first)
-    told: Told = {
-        "matrix_atlas": numbers(matrix),
-        "covered_atlas": round(covered(atlas, first, matrix), 3),
-        "axes_before_atlas": axis_codes(first.affine),
-    }
-    moved = _moved(loaded, info, Target(grid_of(atlas), interpolation, matrix))
-    return dataclasses.replace(moved, stack_axis=None, preparation={**loaded.preparation, **told})
-
-
-def _respaced(load: Load, info: Info, spacing: Spacing, interpolation: Interpolation) -> Loaded:
-    from converters.resample import grid_of, respaced
-
-    loaded = load()
-    _needs_millimetres(loaded)
-    first = next(iter(loaded.images.values()))
-    along = [spacing[WORLD[code]] for code in axis_codes(first.affine)]
-    grid = respaced(grid_of(first), (along[0], along[1], along[2]))
-    told = {"spacing_mm_before": _by(_in_ras(first))}
-    moved = loaded if grid.affine is first.affine else _moved(loaded, info, Target(grid, interpolation))
-    return dataclasses.replace(moved, preparation={**loaded.preparation, **told})
-
-
-def _in_ras(volume: Volume) -> tuple[float, ...]:
-    """Spacing along right, anterior and superior."""
-    worlds = [WORLD[code] for code in axis_codes(volume.affine)]
-    return tuple(volume.spacing[worlds.index(world)] for world in range(3))
-
-
-class Target(NamedTuple):
-    """Where to, and how."""
-
-    grid: "Grid"
-    interpolation: Interpolation
-    matrix: "Matrix | None" = None
-
-
-def _moved(loaded: Loaded, info: Info, target: Target) -> Loaded:
-    """All volumes of the case on another grid. Outside: air or 0, background, and 255 in annotation sets."""
-    from converters.resample import NEAREST, Rule, onto
-
-    grid, how, matrix = target
-    values = {channel.name: Rule(how, outside(channel)) for channel in info.channels}
-    nobody = Rule("nearest", float(IGNORE))
-    return dataclasses.replace(
-        loaded,
-        images={name: onto(volume, grid, values[name], matrix) for name, volume in loaded.images.items()},
-        label=None if loaded.label is None else onto(_bytes(loaded.label), grid, NEAREST, matrix),
-        annotations={name: onto(_bytes(v), grid, nobody, matrix) for name, v in loaded.annotations.items()},
-    )
-
-
-def _bytes(volume: Volume) -> Volume:
-    """A label map as uint8, which holds every code that passed the check."""
-    return Volume(volume.array.astype(np.uint8, copy=False), volume.affine)
-
-
-def _needs_millimetres(loaded: Loaded) -> None:
-    if not loaded.spacing_known:
-        raise BenchError("the files say nothing of millimetres", mend="convert it without --spacing and --atlas")

@@ -14,14 +14,13 @@ each side. The folds are the odd and the even numbers. Only listed columns of th
 
 import dataclasses
 import functools
-import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.description import Channel, LabelInfo, Source
+from converters.description import Channel, Source
 from converters.errors import BenchError
-from converters.files import is_junk, natural_key, read
+from converters.jsrt import OTHERS, STRUCTURES, find_films, find_masks, read_clinical
 from converters.regions import Overlap, Regions
 from converters.source import Access, Info, Loaded, Options, PublishedSplit, RawCase
 from converters.volume import Array, Volume, flat
@@ -29,15 +28,8 @@ from converters.volume import Array, Volume, flat
 if TYPE_CHECKING:  # brings a library that a list of datasets can do without
     from converters.radiograph import Film
 
-_STRUCTURES = {
-    "heart": LabelInfo(source_values=(255,), snomed="80891009", colour="#d55e00"),
-    "left lung": LabelInfo(source_values=(255,), snomed="44029006", colour="#56b4e9"),
-    "right lung": LabelInfo(source_values=(255,), snomed="3341006", colour="#0072b2"),
-    "left clavicle": LabelInfo(source_values=(255,), colour="#e69f00"),
-    "right clavicle": LabelInfo(source_values=(255,), colour="#f0e442"),
-}
 _LUNGS = ("left lung", "right lung")
-_PARTS = {"jsrt": tuple(_STRUCTURES), "jsrt-lungs": _LUNGS}
+_PARTS = {"jsrt": tuple(STRUCTURES), "jsrt-lungs": _LUNGS}
 # What anatomy lets overlap on nearly every film: these have their codes wherever the set is converted.
 _CERTAIN: tuple[Overlap, ...] = (
     ("heart", "left lung"),
@@ -45,11 +37,6 @@ _CERTAIN: tuple[Overlap, ...] = (
     ("left lung", "left clavicle"),
     ("right lung", "right clavicle"),
 )
-_NAME = re.compile(r"JPC(LN|NN)(\d{3})", re.IGNORECASE)
-_CLINICAL = re.compile(r"C[LN]NDAT_EN\.txt", re.IGNORECASE)
-_OTHERS = (".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm")  # of films: found, and refused one by one
-_SEX = {"male": "M", "female": "F"}
-_OLDEST = 89  # years; an older age tells too much
 
 INFO: tuple[Info, ...] = ()
 ACCESS = Access(
@@ -85,7 +72,7 @@ _SPLITS = tuple(
 
 def infos(raw: Path, options: Options) -> tuple[Info, ...]:
     """All structures, and the lungs alone; every overlap that the masks hold has its code."""
-    films, drawn = _images(raw).keys(), _drawn(_masks(raw))
+    films, drawn = find_films(raw).keys(), _drawn(find_masks(raw))
     bare = sorted(films - drawn) if drawn else []
     told = [f"{len(bare)} of {len(films)} films have no mask: {', '.join(bare[:5])}"] if bare else []
     if away := len(drawn - films):
@@ -120,7 +107,7 @@ def _info(name: str, regions: Regions, splits: tuple[PublishedSplit, ...], told:
         source=Source(collection="JSRT database of chest radiographs, with the SCR masks"),
         channels=(Channel(name="film", modality="DX", sequence="digitised film"),),
         labels=regions.labels,
-        label_info={structure: _STRUCTURES[structure] for structure in regions.structures},
+        label_info={structure: STRUCTURES[structure] for structure in regions.structures},
         ndim=2,
         splits=splits,
         warnings=(
@@ -139,7 +126,7 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     Raises:
         BenchError: one film or mask lies there twice.
     """
-    masks, clinical, regions = _masks(raw), _clinical(raw), _regions(raw, dataset)
+    masks, clinical, regions = find_masks(raw), read_clinical(raw), _regions(raw, dataset)
     parts = _PARTS[dataset]
     if any(masks.values()) != all(masks[part] for part in parts) or not (any(masks.values()) or dataset == "jsrt"):
         return
@@ -148,7 +135,7 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
     # A further overlap may move codes, so cases that were converted before it was found are converted again.
     coding = {"overlaps": "; ".join(f"{c} = {' + '.join(names)}" for c, names in enumerate(further, first))}
     known = _drawn(masks)
-    for name, image in _images(raw).items():
+    for name, image in find_films(raw).items():
         # A film that lacks one mask of several is a broken download; one without any may be of the other fold.
         wanted = parts if name in known else ()
         drawn = {part: masks[part].get(name, Path(image.parent, part, f"{name}.gif")) for part in wanted}
@@ -158,50 +145,9 @@ def cases(raw: Path, dataset: str, options: Options) -> Iterator[RawCase]:
         yield RawCase(name, name, (image, *drawn.values(), *texts), load, meta)
 
 
-def _files(raw: Path) -> Iterator[Path]:
-    for path in sorted(raw.rglob("*"), key=natural_key):
-        if path.is_file() and not is_junk(path.relative_to(raw)):
-            yield path
-
-
-def _images(raw: Path) -> dict[str, Path]:
-    """Film -> file: the original where there is one, else its copy, else what conversion will refuse."""
-    films = [path for path in _files(raw) if _NAME.fullmatch(path.stem) and _structure(path) is None]
-    found: dict[str, Path] = {}
-    for path in (path for path in films if path.suffix.lower() == ".img"):
-        _once(found, path)
-    for kinds in ((".png",), _OTHERS):
-        before = set(found)
-        for path in (path for path in films if path.suffix.lower() in kinds and path.stem.upper() not in before):
-            _once(found, path)
-    return {name: found[name] for name in sorted(found, key=natural_key)}
-
-
-def _masks(raw: Path) -> dict[str, dict[str, Path]]:
-    """Structure -> film -> mask."""
-    found: dict[str, dict[str, Path]] = {structure: {} for structure in _STRUCTURES}
-    for path in _files(raw):
-        structure = _structure(path)
-        if structure and path.suffix.lower() in (".gif", ".png") and _NAME.fullmatch(path.stem):
-            _once(found[structure], path)
-    return found
-
-
-def _structure(path: Path) -> str | None:
-    name = path.parent.name.lower().replace("_", " ")
-    return name if name in _STRUCTURES else None
-
-
-def _once(found: dict[str, Path], path: Path) -> None:
-    name = path.stem.upper()
-    if name in found:
-        raise BenchError(f"{path.name} lies there twice", where=path, mend=f"keep one: {found[name]}")
-    found[name] = path
-
-
 def _regions(raw: Path, dataset: str) -> Regions:
     """The codes of a dataset: the certain overlaps, and those that its masks hold."""
-    masks = _masks(raw)
+    masks = find_masks(raw)
     stamps = {
         structure: tuple((path, path.stat().st_mtime_ns) for path in of.values()) for structure, of in masks.items()
     }
@@ -230,41 +176,10 @@ def _overlaps(stamps: tuple[tuple[str, tuple[tuple[Path, int], ...]], ...]) -> s
     return found
 
 
-def _clinical(raw: Path) -> dict[str, tuple[Mapping[str, str | float], tuple[Path, ...]]]:
-    """Film -> what is known of it, and the text that says so."""
-    found: dict[str, tuple[Mapping[str, str | float], tuple[Path, ...]]] = {}
-    for path in _files(raw):
-        if _CLINICAL.fullmatch(path.name):
-            for line in read(path).decode("latin-1").splitlines():
-                fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
-                name = fields[0].upper().removesuffix(".IMG") if fields else ""
-                if _NAME.fullmatch(name):
-                    found.setdefault(name, (dict(_facts(name, fields)), (path,)))
-    return found
-
-
-def _facts(name: str, fields: list[str]) -> Iterable[tuple[str, str | float]]:
-    """The columns of the allow-list, where they hold what they should: location and diagnosis are free text."""
-    nodule = name.startswith("JPCLN")
-    age, sex = (*fields, *5 * ("",))[3:5] if nodule else (*fields, *3 * ("",))[1:3]
-    if age.isdecimal() and 0 < int(age) <= _OLDEST:
-        yield "age_years", float(age)
-    if sex.lower() in _SEX:
-        yield "sex", _SEX[sex.lower()]
-    if nodule:
-        _, subtlety, size, *_, kind = (*fields, *8 * ("",))[:8]
-        if subtlety in ("1", "2", "3", "4", "5"):
-            yield "subtlety", float(subtlety)
-        if size.isdecimal() and 0 < int(size) <= 100:
-            yield "nodule_mm", float(size)
-        if kind.lower() in ("malignant", "benign"):
-            yield "nodule_kind", kind.lower()
-
-
 def _load(image: Path, drawn: Mapping[str, Path], regions: Regions) -> Loaded:
     from converters import radiograph
 
-    if image.suffix.lower() in _OTHERS:
+    if image.suffix.lower() in OTHERS:
         raise BenchError(f"{image.name}: a film is an .IMG file or a PNG", where=image, mend="take one of these")
     film = radiograph.read_copy(image) if image.suffix.lower() == ".png" else radiograph.read_raw(image)
     if not drawn:
