@@ -53,7 +53,7 @@ bench run --dataset acdc --set train.net.arch=Segformer --set train.net.encoder=
 
 ## ACDC, all labels, one seed
 
-One schedule for all, the preset `cpu` cut to 1000 steps of 12 slices, or 500 of 2 patches in 3D. What a network is
+One schedule for all, the preset `cpu` cut to 500 steps of 12 slices, or 250 of 2 patches in 3D. What a network is
 worth when it has time is another question. *MACs*: multiplications with addition of one sample, one forward pass, as
 the records count them. *img/s*: samples a second in training, steady state; *memory*: the largest of the training
 process. *Dice*: mean over structures of the mean over test patients.
