@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
+from leaderboards.wording import Cell
 
 if TYPE_CHECKING:
     from baselines.latency import Prediction

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from converters.files import Strict
 from leaderboards import columns
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
 from leaderboards.record import CaseScore, Record
 from leaderboards.summary import short
 from leaderboards.table import Row
+from leaderboards.wording import Cell
 
 CAVITIES = ("LV", "RV")
 PHASES = ("ED", "ES")

@@ -5,22 +5,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from leaderboards import tasks
+from leaderboards import tasks, wording
 from leaderboards.gain import BOUND
 from leaderboards.section import Section
-from leaderboards.summary import HEADLINE, Interval, family, leading, ranked, short
+from leaderboards.standing import named
+from leaderboards.summary import HEADLINE, family, leading, ranked, short
 from leaderboards.table import Row
+from leaderboards.wording import ONE_SEED, Cell
 
 SHOWN = {"dice", "hd95", "nsd", *tasks.HEADLINE}  # the other metrics are in CSV and JSON
 LEVELS = ("0 rules", "1 re-scored", "2 re-inferred")
-ONE_SEED = "†"
-
-
-class Cell(NamedTuple):
-    """Text, not yet escaped for any format, and the number a reader may sort by."""
-
-    text: str
-    value: float | None = None
 
 
 class Block(NamedTuple):
@@ -55,11 +49,15 @@ class _Column(NamedTuple):
     cell: Callable[[Row], Cell]
     fold: bool = False  # the same in all rows: said once, below the table
     speed: bool = False
+    detail: bool = False  # left out of a brief table
 
 
-def tables(rows: Iterable[Row], *, per_label: bool = False) -> list[Table]:
-    """One table per dataset, split and set of definitions, one block per section, in the order of the rows."""
-    return [_table(members, per_label) for members in by_table(rows)]
+def tables(rows: Iterable[Row], *, per_label: bool = False, brief: bool = False) -> list[Table]:
+    """One table per dataset, split and set of definitions, one block per section, in the order of the rows.
+
+    `brief`: scores and their intervals, without ranks, claims and speeds.
+    """
+    return [_table(members, per_label, brief) for members in by_table(rows)]
 
 
 def by_table(rows: Iterable[Row]) -> list[list[Row]]:
@@ -72,8 +70,9 @@ def by_section(rows: Iterable[Row]) -> list[list[Row]]:
     return [list(members) for _, members in itertools.groupby(rows, lambda row: row.section)]
 
 
-def _table(rows: Sequence[Row], per_label: bool) -> Table:
+def _table(rows: Sequence[Row], per_label: bool, brief: bool) -> Table:
     columns = [_Column("method", lambda row: Cell(name(row))), *_scores(rows, per_label), *_ranks(rows), *_facts()]
+    columns = [c for c in columns if not (brief and c.detail)]
     same = [c for c in columns if c.fold and len({c.cell(row) for row in rows}) == 1]
     shown = [c for c in columns if c not in same and any(c.cell(row).text for row in rows)]
     sections, shared = by_section(rows), shared_fields(rows)
@@ -86,7 +85,7 @@ def _table(rows: Sequence[Row], per_label: bool) -> Table:
     facts += [f"definitions: {_definitions(rows[0].section.definitions)}"]
     left_out = sum(row.both_empty for row in rows)
     facts += [f"absent from reference and prediction, left out: {left_out}"] if left_out else []
-    notes = ["; ".join(facts), *_intervals_said(rows), *_verdicts(sections, blocks)]
+    notes = ["; ".join(facts), *_intervals_said(rows), *([] if brief else _verdicts(sections, blocks))]
     mixed = len({row.machine for row in rows}) > 1
     return Table(
         title=table_title(rows[0].section),
@@ -141,20 +140,27 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
     columns = []
     for definition in (d for d in definitions if family(d) == "dice"):
         columns += [
-            _Column("Dice", partial(_mean, definition=definition)),
-            _Column("95 % interval", partial(_interval, definition=definition)),
-            _Column(f"Dice over {BOUND}", partial(_gain, definition=definition)),
+            _Column("Dice", partial(wording.mean, definition=definition)),
+            _Column("95 % interval", partial(wording.interval, definition=definition)),
+            _Column(f"Dice over {BOUND}", partial(wording.gain, definition=definition)),
         ]
-        columns += [_Column(f"Dice {label}", partial(_mean, definition=definition, label=label)) for label in labels]
+        columns += [
+            _Column(f"Dice {label}", partial(wording.mean, definition=definition, label=label)) for label in labels
+        ]
     columns += [
-        _Column("HD95 mm, median (IQR)", partial(_spread, definition=d)) for d in definitions if family(d) == "hd95"
+        _Column("HD95 mm, median (IQR)", partial(wording.spread, definition=d))
+        for d in definitions
+        if family(d) == "hd95"
     ]
     # The most lenient tolerance; the others are in CSV and JSON.
     lenient = [definition for definition in ranked(definitions) if family(definition) == "nsd"]
-    columns += [_Column(_metric(d), partial(_mean, definition=d)) for d in lenient]
+    columns += [_Column(_metric(d), partial(wording.mean, definition=d)) for d in lenient]
     return columns + [
         _Column(
-            told.heading, partial(_interval if told.interval else _mean, definition=told.definition, digits=told.digits)
+            told.heading,
+            partial(
+                wording.interval if told.interval else wording.mean, definition=told.definition, digits=told.digits
+            ),
         )
         for told in tasks.shown(definitions)
     ]
@@ -162,79 +168,25 @@ def _scores(rows: Sequence[Row], per_label: bool) -> list[_Column]:
 
 def _ranks(rows: Sequence[Row]) -> list[_Column]:
     definitions = sorted({definition for row in rows for definition in row.standings})
-    return [_Column(f"rank by {_metric(d)}", partial(_rank, definition=d)) for d in definitions]
+    return [_Column(f"rank by {_metric(d)}", partial(wording.rank, definition=d), detail=True) for d in definitions]
 
 
 def _metric(definition: str) -> str:
     return tasks.title(definition) or short(definition).replace("nsd", "NSD").replace("dice", "Dice")
 
 
-def _mean(row: Row, *, definition: str, label: str | None = None, digits: int = 3) -> Cell:
-    summary = (row.macro if label is None else row.labels.get(label, {})).get(definition)
-    if summary is None:
-        return Cell("")
-    spread = "" if summary.sd is None else f" ± {summary.sd:.{digits}f}"
-    return Cell(f"{summary.mean:.{digits}f}{spread}", summary.mean)
-
-
-def _interval(row: Row, *, definition: str, digits: int = 3) -> Cell:
-    found = row.intervals.get(definition)
-    if found is None:
-        return Cell("")
-    return Cell(f"[{found.low:.{digits}f}, {found.high:.{digits}f}]{_alone(found)}", found.low)
-
-
-def _gain(row: Row, *, definition: str) -> Cell:
-    found = row.gains.get(definition)
-    if found is None:
-        return Cell("")
-    return Cell(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]{_alone(found)}", found.mean)
-
-
-def _spread(row: Row, *, definition: str) -> Cell:
-    summary = row.macro.get(definition)
-    if summary is None:
-        return Cell("")
-    return Cell(f"{summary.median:.1f} ({summary.q1:.1f}–{summary.q3:.1f})", summary.median)
-
-
-def _rank(row: Row, *, definition: str) -> Cell:
-    found = row.standings.get(definition)
-    if found is None:
-        return Cell("")
-    return Cell(f"{found.rank} [{found.low}–{found.high}]{_alone(row.intervals.get(definition))}", found.rank)
-
-
-def _alone(interval: Interval | None) -> str:
-    return ONE_SEED if interval and not interval.seeds else ""
-
-
 def _facts() -> list[_Column]:
     return [
         _Column("test subjects", lambda row: Cell(str(row.subjects), row.subjects), fold=True),
-        _Column("seeds", _repeats, fold=True),
+        _Column("seeds", wording.repeats, fold=True),
         _Column("missed / false / invalid", lambda row: Cell(f"{row.missed}/{row.false}/{row.invalid}"), fold=True),
         _Column("verified", lambda row: Cell(LEVELS[row.verified], row.verified), fold=True),
         # Before the speeds: where a terminal has no room they go first, so no speed stands without its machine.
         _Column("machine", lambda row: Cell(row.machine), fold=True),
-        _Column("train samples /s", lambda row: _number(row.train_items_per_s), speed=True),
-        _Column("s/case", lambda row: _number(row.seconds_per_case), speed=True),
-        _Column("peak MiB", _peak, speed=True),
+        _Column("train samples /s", lambda row: wording.number(row.train_items_per_s), speed=True, detail=True),
+        _Column("s/case", lambda row: wording.number(row.seconds_per_case), speed=True, detail=True),
+        _Column("peak MiB", wording.peak, speed=True, detail=True),
     ]
-
-
-def _repeats(row: Row) -> Cell:
-    return Cell(f"{row.seeds}" if row.draws == 1 else f"{row.seeds}, {row.draws} draws", row.seeds)
-
-
-def _peak(row: Row) -> Cell:
-    value = row.peak_host_mib if row.peak_device_mib is None else row.peak_device_mib
-    return Cell("") if value is None else Cell(f"{value:.0f}", value)
-
-
-def _number(value: float | None) -> Cell:
-    # Three digits without an exponent: 1234, 12.3, 0.123.
-    return Cell("") if value is None else Cell(f"{value:.0f}" if value >= 100 else f"{value:#.3g}", value)
 
 
 def _intervals_said(rows: Sequence[Row]) -> list[str]:
@@ -258,6 +210,10 @@ def _verdicts(sections: Sequence[Sequence[Row]], blocks: Sequence[Block]) -> lis
 
 
 def _verdict(rows: Sequence[Row], definition: str) -> str:
-    told = {name(row): row.standings[definition].verdict for row in rows if definition in row.standings}
-    same = len(set(told.values())) == 1
-    return next(iter(told.values())) if same else ". ".join(f"{who}: {verdict}" for who, verdict in told.items())
+    who: dict[str, list[str]] = {}
+    for row in rows:
+        if definition in row.standings:
+            who.setdefault(row.standings[definition].verdict, []).append(name(row))
+    if len(who) == 1:
+        return next(iter(who))
+    return ". ".join(f"{named(names)}: {verdict}" for verdict, names in who.items())

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from converters.files import Strict, natural_key, read_json
 from leaderboards.collect import RESULTS
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
 from leaderboards.record import Record
+from leaderboards.wording import Cell
 
 FOLDER = "planned"  # beside the folder of records
 NOT_RUN = "not run"

@@ -8,29 +8,36 @@ from converters.errors import BenchError
 from leaderboards import columns, render
 from leaderboards.table import Row
 
-MARKER = re.compile(r"(<!-- table:(\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+MARKER = re.compile(
+    r"(<!-- table:(?P<dataset>[^\s/]+)(?:/(?P<protocol>\S+))?(?P<brief> brief)? -->\n).*?(<!-- /table -->)", re.DOTALL
+)
 
 
 def fill(text: str, rows: Sequence[Row]) -> str:
-    """The text with each block from `<!-- table:NAME -->` to `<!-- /table -->` made anew; NAME is a dataset or a glob.
+    """The text with each block from `<!-- table:NAME -->` to `<!-- /table -->` made anew.
+
+    NAME is a dataset, or DATASET/PROTOCOL, or globs of these; ` brief` after it leaves scores and their intervals, and
+    keeps ranks, claims and cost to the pages.
 
     Raises:
         BenchError: no block, or a block for which there is no row.
     """
-    datasets = sorted({row.section.dataset for row in rows})
-
-    def block(match: re.Match[str]) -> str:
-        chosen = [row for row in rows if fnmatch(row.section.dataset, match[2])]
-        if not chosen:
-            raise BenchError(
-                f"no record for the table '{match[2]}'", mend=f"datasets with records: {', '.join(datasets)}"
-            )
-        made = "\n".join(render.markdown(table) for table in columns.tables(chosen))
-        return f"{match[1]}\n{made}\n{match[3]}"
-
-    filled, blocks = MARKER.subn(block, text)
-    if not blocks:
+    if not MARKER.search(text):
         raise BenchError(
             "no block to fill", mend="write <!-- table:DATASET --> and <!-- /table --> on lines of their own"
         )
-    return filled
+    return MARKER.sub(lambda found: _block(found, rows), text)
+
+
+def _block(found: re.Match[str], rows: Sequence[Row]) -> str:
+    dataset, protocol = found["dataset"], found["protocol"] or "*"
+    of = [row for row in rows if fnmatch(row.section.dataset, dataset)]
+    chosen = [row for row in of if fnmatch(row.section.protocol, protocol)]
+    if not chosen:
+        there = sorted({row.section.protocol for row in of} or {row.section.dataset for row in rows})
+        raise BenchError(
+            f"no record for the table '{dataset}/{protocol}'" if of else f"no record for the table '{dataset}'",
+            mend=f"{'protocols' if of else 'datasets'} with records: {', '.join(there)}",
+        )
+    made = "\n".join(render.markdown(table) for table in columns.tables(chosen, brief=bool(found["brief"])))
+    return f"{found[1]}\n{made}\n{found[5]}"

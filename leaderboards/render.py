@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from leaderboards import escape
-from leaderboards.columns import Cell, Table
+from leaderboards.columns import Table
+from leaderboards.wording import Cell
 
 LONG = 20 * escape.LONGEST  # characters of a title or a note
 

@@ -215,10 +215,11 @@ def _claims(found: Scores, pairs: int) -> str:
 def _against(beats: Sequence[str], beaten: Sequence[str], tied: Sequence[str], untested: Sequence[str]) -> str:
     tested = [other for other in tied if other not in untested]
     parts = [("better than", beats), ("tied with", tested), ("worse than", beaten), ("single seed, no test:", untested)]
-    return "; ".join(f"{words} {_named(names)}" for words, names in parts if names)
+    return "; ".join(f"{words} {named(names)}" for words, names in parts if names)
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """The names of rows, or how many they are."""
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} rows"
 
 

@@ -6,13 +6,14 @@ import msgspec
 
 from converters.files import canonical_json
 from leaderboards import columns
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
 from leaderboards.record import CaseScore, Cost, Record
 from leaderboards.site import curves
 from leaderboards.site.content import Content, dataset_page, made_up, protocol_page
 from leaderboards.site.page import Page, Shown
 from leaderboards.summary import HEADLINE, bounds, cells, definitions, family, short, summaries
 from leaderboards.variants import flat
+from leaderboards.wording import Cell
 
 _PREDICTION = "prediction:"
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from leaderboards import columns, tasks
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
 from leaderboards.overall import overall
 from leaderboards.site import plots
 from leaderboards.site.content import Content
 from leaderboards.standing import pairwise
 from leaderboards.summary import bounds, family, leading, ranked
 from leaderboards.table import Row
+from leaderboards.wording import Cell
 
 MEANINGS = {
     "dice": "overlap of prediction and reference, 0 to 1; higher is better",

@@ -9,7 +9,8 @@ from rich.cells import cell_len
 
 from bench.output import LONGEST, say
 from bench.terminal import KEPT, lay_out
-from leaderboards.columns import Block, Cell, Table
+from leaderboards.columns import Block, Table
+from leaderboards.wording import Cell
 
 NUMBERS = ("0.892 ± 0.003", "[0.876, 0.908]", "5.4 (2.3–7.9)", "0.893", "1 [1–2]", "Some CPU, 2 cores", "26.5", "0.612")
 COLUMNS = (

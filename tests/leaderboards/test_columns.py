@@ -134,6 +134,10 @@ def test_what_the_tests_say_is_said_below_once_for_all_or_row_by_row(make):
     names = [row.method for row in semi]
     expected = f"by Dice: {names[0]}: better than gce. {names[1]}: worse than it"
     assert tables([full, *apart])[0].notes[1].endswith(expected)
+    brief, whole = tables([full, *apart], brief=True)[0], tables([full, *apart])[0]
+    assert brief.notes == whole.notes[:1] and set(whole.columns) - set(brief.columns) >= {"rank by Dice", "s/case"}
+    more = [told(row, verdict="single seed") for row in rows([make(method=name) for name in "abcd"])[0]]
+    assert tables([*apart, *more])[0].notes[1].endswith(f"{expected}. 4 rows: single seed")
 
 
 def test_a_row_whose_seeds_ran_on_several_machines_has_no_speed(make):

@@ -188,3 +188,16 @@ def test_a_block_without_records_or_a_text_without_blocks_is_an_error(make):
         fill(README, rows([make(dataset="chaos-ct")])[0])
     with pytest.raises(BenchError, match="no block"):
         fill("text", rows([make()])[0])
+
+
+def test_a_block_may_hold_one_protocol_and_leave_speeds_to_the_page(make):
+    made, _ = rows([make(), make(method="gce"), make(protocol="full")])
+    text = "<!-- table:acdc/semi* brief -->\n<!-- /table -->\n"
+    brief, whole = fill(text, made), fill(text.replace(" brief", ""), made)
+    assert "**semi10" in brief and "**full" not in brief
+    assert "HD95 mm" in brief and "definitions" in brief
+    for word in ("train samples /s", "s/case", "peak MiB"):
+        assert word in whole and word not in brief
+    assert fill(brief, made) == brief
+    with pytest.raises(BenchError, match="(?s)'acdc/noisy50'.*full, semi10"):
+        fill("<!-- table:acdc/noisy50 -->\n<!-- /table -->", made)

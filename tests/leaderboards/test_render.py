@@ -7,9 +7,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from leaderboards import render
-from leaderboards.columns import Block, Cell, Table, tables
+from leaderboards.columns import Block, Table, tables
 from leaderboards.escape import visible
 from leaderboards.table import rows
+from leaderboards.wording import Cell
 
 HOSTILE = [
     "<script>alert(1)</script>",
