@@ -199,5 +199,5 @@ def test_a_block_may_hold_one_protocol_and_leave_speeds_to_the_page(make):
     for word in ("train samples /s", "s/case", "peak MiB"):
         assert word in whole and word not in brief
     assert fill(brief, made) == brief
-    with pytest.raises(BenchError, match="(?s)'acdc/noisy50'.*full, semi10"):
+    with pytest.raises(BenchError, match=r"(?s)'acdc/noisy50'.*full, semi10"):
         fill("<!-- table:acdc/noisy50 -->\n<!-- /table -->", made)
