@@ -13,8 +13,9 @@ import pytest
 from contents import tree
 from crooked_server import Site, serving
 
+from converters.draft import Patience
 from converters.errors import BenchError, EnvironmentFault
-from converters.fetch import Patience, fetch
+from converters.fetch import fetch
 from converters.lock import locked
 from converters.phantoms.acdc import write as write_acdc
 from converters.source import Access, Remote
