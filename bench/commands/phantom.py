@@ -23,7 +23,7 @@ from bench.output import print_json, say
 @DRY_RUN
 @JSON
 def command(name: str, out: Path, cases: int, seed: int, quirks: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Write made-up patients into OUT, in the native layout of the source NAME (chaos, acdc).
+    """Write made-up patients into OUT, in the native layout of the source NAME.
 
     `bench convert` then treats them as it treats the real thing; the datasets are named phantom-...
     """
