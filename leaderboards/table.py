@@ -3,7 +3,6 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -28,9 +27,10 @@ from leaderboards.summary import (
     ranked,
     summaries,
 )
-from leaderboards.variants import settings, variants
+from leaderboards.variants import PRESET, settings, variants
 
 _T = TypeVar("_T")
+Named = tuple[str, ...]  # settings
 UNVERIFIED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -95,10 +95,15 @@ def groups(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) 
     tables: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
         tables[Section.of(record).table()].append(record)
-    sections: dict[str, list[Record]] = defaultdict(list)
-    for record in chain.from_iterable(agreeing(members, verified, problems) for members in tables.values()):
-        sections[digest([Section.of(record), record.method])].append(record)
-    return [group for key in sorted(sections) for group in _method_groups(sections[key], verified, problems)], problems
+    sections: dict[tuple[str, Named], list[Record]] = defaultdict(list)
+    for members in tables.values():
+        kept = agreeing(members, verified, problems)
+        # Under one heading methods of several presets meet: then each row says its own.
+        named = (PRESET,) if len({record.recipe[PRESET] for record in kept if PRESET in record.recipe}) > 1 else ()
+        for record in kept:
+            sections[digest([Section.of(record), record.method]), named].append(record)
+    made = [_method_groups(sections[key], verified, problems, key[1]) for key in sorted(sections)]
+    return [group for some in made for group in some], problems
 
 
 def _order(row: Row) -> tuple[object, ...]:
@@ -117,8 +122,10 @@ def _order(row: Row) -> tuple[object, ...]:
     )
 
 
-def _method_groups(members: Sequence[Record], verified: Mapping[str, int], problems: list[str]) -> list[Group]:
-    """The groups of one method in one section: one per recipe."""
+def _method_groups(
+    members: Sequence[Record], verified: Mapping[str, int], problems: list[str], named: Named
+) -> list[Group]:
+    """The groups of one method in one section: one per recipe, which tells `named` settings in any case."""
     recipes: dict[str, dict[str, object]] = {}
     found: dict[str, dict[tuple[int, str], Record]] = defaultdict(dict)
     for record in sorted(members, key=lambda record: (-verified.get(record.id(), 0), record.id())):
@@ -128,7 +135,7 @@ def _method_groups(members: Sequence[Record], verified: Mapping[str, int], probl
         first = found[key].setdefault((record.seed, record.draw), record)
         if first is not record:
             problems.append(f"{told(record)}: the same run as record {first.id()[:12]}; counted once")
-    names = variants(recipes)
+    names = variants(recipes, named)
     section, method = Section.of(members[0]), members[0].method
     return [
         Group(section, method, names[key], tuple(found[key][repeat] for repeat in sorted(found[key])))

@@ -1,6 +1,6 @@
 """Which settings set recipes of one method apart, in words short enough for a table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from converters.files import digest
 from leaderboards.record import Record
@@ -8,7 +8,8 @@ from leaderboards.record import Record
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 _WORDS = 50  # characters that set two recipes apart; tables cut names
 _MOST = 3  # settings that a row can name
-_BUNDLES = ("preset", "train.net.arch")  # names for many settings at once
+PRESET = "preset"
+_BUNDLES = (PRESET, "train.net.arch")  # names for many settings at once
 
 Recipes = Mapping[str, Mapping[str, object]]  # digest -> settings with dotted keys
 
@@ -26,12 +27,13 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def variants(recipes: Recipes) -> dict[str, str]:
+def variants(recipes: Recipes, always: Collection[str] = ()) -> dict[str, str]:
     """Of each recipe the settings that differ; its digest where those are too many or do not read apart.
 
-    Where they are too many, those that preset and network decide are left to their names.
+    Where they are too many, those that preset and network decide are left to their names. `always`: keys that are named
+    though they do not differ, where they are there.
     """
-    differ = _differing(recipes)
+    differ = sorted({*_differing(recipes), *(key for key in always if any(key in one for one in recipes.values()))})
     if len(differ) > _MOST:
         differ = [key for key in differ if key in _BUNDLES or not _decided(recipes, key)]
     words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}

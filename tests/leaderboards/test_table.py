@@ -140,6 +140,21 @@ def test_rows_of_one_method_say_which_setting_sets_them_apart(make):
     assert sorted(row.variant for row in made) == ["train.steps=100", "train.steps=200"]
 
 
+def test_where_presets_meet_under_one_heading_every_row_says_its_own(make):
+    of = {name: {"seed": 0, "draw": "0", "preset": name} for name in ("cpu", "quick")}
+    foreign = make(method="theirs", recipe={"predictions": "foreign"})
+    records = [make(recipe=of["cpu"]), make(method="gce", recipe=of["quick"]), foreign]
+    other = make(dataset="chaos-ct", recipe=of["cpu"])  # a heading of its own
+    made, _ = rows([*records, other])
+    told = {(row.section.dataset, row.method): row.variant for row in made}
+    assert told == {
+        ("acdc", "supervised"): "preset=cpu",
+        ("acdc", "gce"): "preset=quick",
+        ("acdc", "theirs"): "",
+        ("chaos-ct", "supervised"): "",
+    }
+
+
 def test_settings_that_a_table_would_cut_alike_are_told_by_their_digest(make):
     made, _ = rows([make(recipe={"note": "x" * 90 + end}) for end in "ab"])
     assert all(row.variant.startswith("recipe ") for row in made)
