@@ -6,31 +6,33 @@
 # Data and runs lie in the folder it is called from.
 set -euo pipefail
 
-convert() { # convert SOURCE NAME OPTIONS...: a made-up dataset in its native layout, then in ours
-  local source=$1 name=$2
-  shift 2
-  if [ ! -d "raw/$name" ]; then
-    rm -rf "raw/$name.part"
-    bench phantom "$source" "raw/$name.part" --seed 0 "$@"
-    mv "raw/$name.part" "raw/$name"
-  fi
-  bench convert "$source" "raw/$name" data
+once() { # once NAME COMMAND...: what the command writes to raw/part becomes raw/NAME, whole
+  [ -d "raw/$1" ] && return
+  rm -rf raw/part
+  "${@:2}"
+  mv raw/part "raw/$1"
 }
-
-run() { bench run --protocol full --device cpu --set train.threads=1 "$@"; }
 
 for what in ${@:-tasks tissue lung liver}; do
   case "$what" in
     tasks)
-      convert ixi heads --cases 120 --quirk signal --quirk contrasts=T1
-      for task in sex age autoencoder superres; do run --dataset phantom-ixi-t1 --task "$task"; done
+      once heads bench phantom ixi raw/part --cases 120 --seed 0 --quirk signal --quirk contrasts=T1
+      bench convert ixi raw/heads data
+      for task in sex age autoencoder superres; do
+        bench run --dataset phantom-ixi-t1 --protocol full --task "$task" --device cpu --set train.threads=1
+      done
       ;;
     tissue)
-      convert mrbrains13 brains --cases 12
-      run --dataset phantom-mrbrains13-tissue --preset demo3d
+      once brains bench phantom mrbrains13 raw/part --cases 12 --seed 0
+      bench convert mrbrains13 raw/brains data
+      bench run --dataset phantom-mrbrains13-tissue --protocol full --preset demo3d --device cpu --set train.threads=1
       ;;
-    lung) bench study lung-tumour --phantom --size demo --device cpu ;;
-    liver) bench study chaos-liver --phantom --size demo --device cpu ;;
+    lung)
+      bench study lung-tumour --phantom --size demo --device cpu
+      ;;
+    liver)
+      bench study chaos-liver --phantom --size demo --device cpu
+      ;;
     *)
       echo "there is no '$what': tasks, tissue, lung, liver" >&2
       exit 2
