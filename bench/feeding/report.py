@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from bench.feeding.measure import Fed
 from converters.files import Strict
 from leaderboards.change import grid
-from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, panels
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, listed, log_scale, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,9 +96,8 @@ def draw(made: Comparison) -> Drawing | None:
     _bars(axes[0], "samples per second", medians)
     for y, one in enumerate(routes):
         axes[0].plot(one.quartiles, [y, y], color="black", linewidth=1)
-    axes[0].set_xscale("log")
+    log_scale(axes[0])
     axes[0].set_xlim(min(medians) / 3, max(medians) * 3)
-    axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _bars(axes[1], "seconds until the first batch", [one.prepare_s + one.first_batch_s for one in routes])
     _bars(axes[2], "peak memory, MiB", [one.peak_mib for one in routes])
     for y, one in enumerate(routes):

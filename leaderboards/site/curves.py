@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from leaderboards.site.figures import Drawing, colour, drawing, entry, listed, marker, named, panels
+from leaderboards.site.figures import Drawing, colour, drawing, entry, listed, log_scale, marker, named, panels
 from leaderboards.site.plots import metric
 from leaderboards.standing import name
 from leaderboards.summary import run_means
@@ -43,12 +43,9 @@ def _speed(points: Mapping[str, Sequence[tuple[float, float]]], names: Sequence[
     # Never closer than a factor of two and a tenth of the score: noise must not fill the figure.
     seconds, means = zip(*[point for runs in points.values() for point in runs], strict=True)
     middle = math.sqrt(min(seconds) * max(seconds))
-    axis.set_xscale("log")
+    log_scale(axis)
     axis.set_xlim(min(min(seconds) / 1.15, middle / 1.4), max(max(seconds) * 1.15, middle * 1.4))
     axis.set_ylim(min(min(means) - 0.02, fmean(means) - 0.05), max(max(means) + 0.02, fmean(means) + 0.05))
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-    axis.tick_params(axis="x", which="minor", labelsize=7)
     axis.set_xlabel("seconds to predict a case")
     axis.set_ylabel(f"mean {what}")
     axis.legend(loc="best", fontsize=8)

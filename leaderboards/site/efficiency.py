@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from converters.files import digest
-from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, marker, panels
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, log_scale, marker, panels
 from leaderboards.site.plots import metric
 from leaderboards.summary import direction, run_means
 
@@ -75,8 +75,7 @@ def budgets(groups: "Sequence[Group]", definition: str) -> Drawing | None:
         hours, means = zip(*lone, strict=True)
         axis.scatter(hours, means, s=14, color=GREY, alpha=0.6, label="methods with one budget")
     _curves(axis, lines)
-    axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    log_scale(axis)
     _labels(axis, "estimated hours of annotation", definition)
     told = [f"{each.name}, {x:.3g} h: {fmean(each.points[x]):.3f}" for each in series for x in each.points]
     every = listed(told, most=len(told))

@@ -89,6 +89,16 @@ def panels(
     return figure, list(axes.flat)
 
 
+def log_scale(axes: "Axes") -> None:
+    """A logarithmic x axis with plain numbers at 1, 2, 3 and 5 of every decade: formulas are not set here."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def save(drawn: Drawing, title: str) -> Files:
     """SVG and PNG of a drawing, without date and without the version of any program; the SVG says its words, too."""
     svg, png = io.BytesIO(), io.BytesIO()

@@ -241,3 +241,15 @@ def test_a_line_that_is_no_line_of_a_log_is_named(tmp_path, line):
     path.write_text(f'{{"step":0,"ce":0.5}}\n{line}\n')
     with pytest.raises(BenchError, match=re.escape("line 2")):
         logs.read(path)
+
+
+@pytest.mark.parametrize("ends", [(7.8, 80.0), (0.02, 0.045), (1.0, 3000.0)])
+def test_a_logarithmic_axis_has_plain_numbers(ends):
+    figure, (axis,) = figures.panels((1, 1), (4, 3))
+    axis.plot(ends, (0, 1))
+    figures.log_scale(axis)
+    axis.set_xlim(*ends)
+    figure.canvas.draw()
+    told = [label.get_text() for which in ("major", "minor") for label in axis.get_xticklabels(which=which)]
+    shown = [float(text) for text in told if text]
+    assert any(ends[0] <= number <= ends[1] for number in shown)
