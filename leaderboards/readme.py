@@ -9,15 +9,15 @@ from leaderboards import columns, render
 from leaderboards.table import Row
 
 MARKER = re.compile(
-    r"(<!-- table:(?P<dataset>[^\s/]+)(?:/(?P<protocol>\S+))?(?P<brief> brief)? -->\n).*?(<!-- /table -->)", re.DOTALL
+    r"(<!-- table:(?P<dataset>[^\s/]+)(?:/(?P<protocols>\S+))?(?P<brief> brief)? -->\n).*?(<!-- /table -->)", re.DOTALL
 )
 
 
 def fill(text: str, rows: Sequence[Row]) -> str:
     """The text with each block from `<!-- table:NAME -->` to `<!-- /table -->` made anew.
 
-    NAME is a dataset, or DATASET/PROTOCOL, or globs of these; ` brief` after it leaves scores and their intervals, and
-    keeps ranks, claims and cost to the pages.
+    NAME is a dataset, or DATASET/PROTOCOL,PROTOCOL, or globs of these; ` brief` after it leaves scores and their
+    intervals, and keeps ranks, claims and cost to the pages.
 
     Raises:
         BenchError: no block, or a block for which there is no row.
@@ -30,13 +30,13 @@ def fill(text: str, rows: Sequence[Row]) -> str:
 
 
 def _block(found: re.Match[str], rows: Sequence[Row]) -> str:
-    dataset, protocol = found["dataset"], found["protocol"] or "*"
+    dataset, protocols = found["dataset"], found["protocols"] or "*"
     of = [row for row in rows if fnmatch(row.section.dataset, dataset)]
-    chosen = [row for row in of if fnmatch(row.section.protocol, protocol)]
+    chosen = [row for row in of if any(fnmatch(row.section.protocol, one) for one in protocols.split(","))]
     if not chosen:
         there = sorted({row.section.protocol for row in of} or {row.section.dataset for row in rows})
         raise BenchError(
-            f"no record for the table '{dataset}/{protocol}'" if of else f"no record for the table '{dataset}'",
+            f"no record for the table '{dataset}/{protocols}'" if of else f"no record for the table '{dataset}'",
             mend=f"{'protocols' if of else 'datasets'} with records: {', '.join(there)}",
         )
     made = "\n".join(render.markdown(table) for table in columns.tables(chosen, brief=bool(found["brief"])))

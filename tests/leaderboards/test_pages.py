@@ -199,5 +199,7 @@ def test_a_block_may_hold_one_protocol_and_leave_speeds_to_the_page(make):
     for word in ("train samples /s", "s/case", "peak MiB"):
         assert word in whole and word not in brief
     assert fill(brief, made) == brief
+    both = fill(text.replace("semi*", "full,semi10"), made)
+    assert "**semi10" in both and "**full" in both
     with pytest.raises(BenchError, match=r"(?s)'acdc/noisy50'.*full, semi10"):
         fill("<!-- table:acdc/noisy50 -->\n<!-- /table -->", made)
