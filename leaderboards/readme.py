@@ -9,7 +9,9 @@ from leaderboards import columns, render
 from leaderboards.table import Row
 
 MARKER = re.compile(
-    r"(<!-- table:(?P<dataset>[^\s/]+)(?:/(?P<protocols>\S+))?(?P<brief> brief)? -->\n).*?(<!-- /table -->)", re.DOTALL
+    r"(?P<head><!-- table:(?P<dataset>[^\s/]+)(?:/(?P<protocols>\S+))?(?P<brief> brief)? -->\n)"
+    r".*?(?P<end><!-- /table -->)",
+    re.DOTALL,
 )
 
 
@@ -40,4 +42,4 @@ def _block(found: re.Match[str], rows: Sequence[Row]) -> str:
             mend=f"{'protocols' if of else 'datasets'} with records: {', '.join(there)}",
         )
     made = "\n".join(render.markdown(table) for table in columns.tables(chosen, brief=bool(found["brief"])))
-    return f"{found[1]}\n{made}\n{found[5]}"
+    return f"{found['head']}\n{made}\n{found['end']}"

@@ -52,8 +52,9 @@ def test_every_recipe_resolves_under_every_preset_it_offers():
 
 
 def test_a_preset_lies_over_the_one_that_it_is_like_in_every_recipe_at_work():
-    quick, published = choose(preset="quick").train, choose(preset="published").train
-    assert quick.augment == published.augment != choose(preset="cpu").train.augment  # of ACDC's recipe
+    quick, published, cpu = (choose(preset=name).train for name in ("quick", "published", "cpu"))
+    assert quick.augment == published.augment != cpu.augment  # of ACDC's recipe
+    assert quick.checkpoint_every == published.checkpoint_every != cpu.checkpoint_every  # of the general one
     assert (quick.patch, quick.steps) == ((64, 64), 10_000) != (published.patch, published.steps)
 
 
