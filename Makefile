@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods networks coverage faults docs blocks studies \
+.PHONY: help setup demo test check oracles speed speed-gpu growth table site gate schemas methods presets networks coverage faults docs blocks studies \
   cluster kills tasks tracking transfer fuzz constraints clean
 
 help: ## this list
@@ -61,6 +61,9 @@ schemas: $(READY) ## write docs/schemas from the types
 
 methods: $(READY) ## write docs/methods.md from the classes
 	$(BIN)/python -c "from pathlib import Path; from bench.zoo import publish; publish(Path('docs/methods.md'))"
+
+presets: $(READY) ## write the table of docs/presets.md from the records of its comparison
+	$(BIN)/python -m docsite.tuning
 
 coverage: $(READY) ## write docs/coverage.md from docs/coverage.toml and the committed records
 	$(BIN)/python -m docsite.coverage
