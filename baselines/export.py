@@ -23,7 +23,7 @@ from converters.dataset import Case, Dataset
 from converters.errors import RunFault, UsageError
 from converters.export import whole
 from converters.files import Strict, sha256, write_bytes, write_json
-from converters.given import Inputs
+from converters.inputs import Inputs
 
 PARITY = "parity.json"
 WINDOWS = 8  # made up, where no dataset is given

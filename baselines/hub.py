@@ -9,7 +9,7 @@ from baselines.config import plain
 from baselines.model import MODEL, ModelSpec
 from converters.errors import BenchError
 from converters.files import read_json
-from converters.given import Inputs
+from converters.inputs import Inputs
 
 CONFIG = "config.json"
 _FORMAT = 1

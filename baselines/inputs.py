@@ -5,7 +5,7 @@ from pathlib import Path
 from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.files import read_json, write_json
-from converters.given import Inputs, inputs_of
+from converters.inputs import Inputs, inputs_of
 
 INPUTS = "inputs.json"
 

@@ -16,7 +16,7 @@ from leaderboards.summary import Summary, cells, definitions, direction, ranked,
 if TYPE_CHECKING:
     from baselines.export import Parity
     from baselines.model import ModelSpec
-    from converters.given import Inputs
+    from converters.inputs import Inputs
 
 _PIPELINES = {"": "image-segmentation", "class": "image-classification", "image": "image-to-image"}  # by kind of task
 _LONG = 2000  # characters of a citation

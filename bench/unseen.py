@@ -14,7 +14,8 @@ from converters.files import read_json, replacing, write_bytes
 from converters.folder_config import RGB
 from converters.folder_load import files_of
 from converters.folder_pairs import DICOM, suffix_of
-from converters.given import Given, Inputs, Reading, Taken, as_given, dataset_of, each_frame, is_picture
+from converters.given import Given, Reading, Taken, as_given, dataset_of, each_frame, is_picture
+from converters.inputs import Inputs
 from converters.volume import Volume, read_nifti, write_nifti
 from leaderboards.record import Cost
 

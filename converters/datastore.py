@@ -14,7 +14,8 @@ from converters.dataset import Case, Dataset
 from converters.description import Channel
 from converters.errors import UsageError
 from converters.folder_config import RGB
-from converters.given import Given, Inputs, Reading, each_frame, info_of, load_given
+from converters.given import Given, Reading, each_frame, load_given
+from converters.inputs import Inputs, info_of
 from converters.volume import Volume, to_ras
 
 Array = npt.NDArray[Any]

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,53 +11,20 @@ import numpy.typing as npt
 from converters.conform import check_grids
 from converters.dataset import Case, Dataset
 from converters.describe import arranged, describe
-from converters.description import FORMAT, Card, Channel, DatasetFile, LabelInfo, Source
+from converters.description import FORMAT, Card, DatasetFile
 from converters.errors import BenchError
-from converters.files import Strict
 from converters.folder_config import RGB, ChannelPlace, FolderConfig
 from converters.folder_load import load
 from converters.folder_pairs import PICTURES, Found, suffix_of
+from converters.inputs import Inputs, info_of, preparation_of
 from converters.job import Job
-from converters.preparation import NOTHING, Preparation, applied, spacing_of
+from converters.preparation import applied
 from converters.source import Info, Loaded, Options, RawCase
 from converters.sources.folder import frames
 from converters.volume import Volume, axis_codes, turned, write_nifti
 
 _AXES = ("right-left", "front-back", "foot-head")
 _UNSAID = "-"  # what the description of a folder must say and nobody asks here
-
-
-class Inputs(Strict):
-    """inputs.json beside a model: the images it was trained on, as far as others must be read like them."""
-
-    dataset: str
-    ndim: Literal[2, 3]
-    channels: tuple[Channel, ...]
-    labels: dict[str, int | tuple[int, ...]]  # with background
-    label_info: dict[str, LabelInfo] = {}
-    licence: str = ""
-    citation: str = ""
-    preparation: dict[str, str | float] = {}  # of the voxels, asked for at conversion
-    spacing_known: bool = True  # of any image
-    slice_axis: int | None = None  # of all images; None: they differ
-
-
-def inputs_of(dataset: Dataset) -> Inputs:
-    """What a model must remember of the images it is trained on."""
-    card = dataset.file.bench
-    axes = {case.geometry.slice_axis for case in dataset.cases}
-    return Inputs(
-        dataset=dataset.name,
-        ndim=card.ndim,
-        channels=card.channels,
-        labels=dataset.file.labels,
-        label_info=card.label_info,
-        licence=dataset.file.licence,
-        citation=card.citation,
-        preparation=card.preparation,
-        spacing_known=any(case.geometry.spacing_known for case in dataset.cases),
-        slice_axis=axes.pop() if len(axes) == 1 else None,
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +135,7 @@ def _take(case_id: str, given: Given, like: tuple[Info, Inputs, Reading], root: 
     own = next(iter(loaded.images.values()))
     raw = RawCase(case_id, case_id, (), partial(_same, loaded))
     if inputs.preparation:
-        ((info, (raw,)),) = applied([(info, [raw])], _asked(inputs))
+        ((info, (raw,)),) = applied([(info, [raw])], preparation_of(inputs))
         loaded = raw.load()
     job = Job(root, root, info, raw)
     volumes = arranged(job, loaded)
@@ -218,39 +184,6 @@ def described(inputs: Inputs, reading: Reading) -> FolderConfig:
 
 def _same(loaded: Loaded) -> Loaded:
     return loaded
-
-
-def info_of(inputs: Inputs) -> Info:
-    """The images of a training as a source describes a dataset."""
-    return Info(
-        name=inputs.dataset,
-        version="",
-        licence=inputs.licence,
-        citation=inputs.citation,
-        source=Source(collection=""),
-        channels=inputs.channels,
-        labels=inputs.labels,
-        label_info=inputs.label_info,
-        ndim=inputs.ndim,
-    )
-
-
-def _asked(inputs: Inputs) -> Preparation:
-    """The preparation of the training's images, to be made of others."""
-    told = inputs.preparation
-    steps = set(str(told.get("steps", "")).split(", "))
-    if strange := sorted(steps - {"median", "n4", "spacing"}):
-        raise BenchError(
-            f"the images of the training were prepared ({', '.join(strange)}), which takes more than one image",
-            mend="convert the images with the same preparation, and predict with --dataset",
-        )
-    how = told.get("interpolation", NOTHING.interpolation)
-    return Preparation(
-        spacing=spacing_of(str(told["spacing_mm"]).replace("x", ",")) if "spacing" in steps else None,
-        interpolation="linear" if how == "linear" else "bspline",
-        n4="n4" in steps,
-        median=int(str(told["median"]).split()[2]) if "median" in steps else 0,  # "median over 3 x 3 pixels ..."
-    )
 
 
 def _remarks(case: Case, inputs: Inputs) -> list[str]:

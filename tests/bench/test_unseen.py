@@ -19,7 +19,8 @@ from converters.description import Channel
 from converters.dicom import read_series
 from converters.dicom_seg import read_segmentation
 from converters.errors import UsageError
-from converters.given import Inputs, Reading, as_given, dataset_of, inputs_of
+from converters.given import Reading, as_given, dataset_of
+from converters.inputs import Inputs, inputs_of
 from converters.phantoms import chaos, folder
 from converters.preparation import Preparation
 from converters.volume import Volume, axis_codes, read_label, read_nifti, turned, write_nifti
