@@ -1,4 +1,4 @@
-"""The contract of an annotator, and `find(name)`: an annotator is one file of `bench/annotators/`.
+"""The contract of an annotator, `find(name)` and who draws: an annotator is one file of `bench/annotators/`.
 
 From a case's reference to what training may see, as a pure function; 255 is "not annotated". `docs/protocols.md`
 defines each with its version. In-plane means across the slice axis; lengths are mm where nothing else is said.
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import annotators
+from bench.protocols import Protocol
 from converters import shelf
-from converters.dataset import IGNORE
-from converters.description import Kind, Origin
+from converters.dataset import IGNORE, Dataset
+from converters.description import AnnotationSet, Kind, Origin
+from converters.errors import BenchError
 
 LabelMap = npt.NDArray[np.uint8]  # (X, Y, Z), RAS+
 
@@ -95,3 +97,44 @@ def find(name: str) -> Annotator:
     """
     found: Annotator = getattr(shelf.module(annotators, "annotator", name), name)
     return found
+
+
+def who_draws(dataset: Dataset, protocol: Protocol) -> tuple[str, AnnotationSet | None]:
+    """The annotator, and the expert set where it is that; reads no file.
+
+    Raises:
+        BenchError: an expert is asked for and there is none, or there are too few structures for who draws.
+    """
+    annotator, expert = _annotator(dataset, protocol)
+    there, needed = len(dataset.labels), find(annotator).structures
+    if there < needed:
+        raise BenchError(
+            f"{dataset.name} has too few structures for annotator '{annotator}': {there}, and it needs {needed}",
+            where=dataset.root,
+            mend="take another annotator or protocol (docs/protocols.md), or a dataset with more structures",
+        )
+    if (count := int(protocol.options.get("count", there))) > there:
+        raise BenchError(
+            f"annotator '{annotator}' cannot show {count} structures: {dataset.name} has {there}, "
+            + ", ".join(dataset.labels),
+            where=dataset.root,
+            mend=f"--protocol classes{there}, or fewer",
+        )
+    return annotator, expert
+
+
+def _annotator(dataset: Dataset, protocol: Protocol) -> tuple[str, AnnotationSet | None]:
+    if protocol.annotator not in ("expert", "expert-else-scribble"):
+        return protocol.annotator, None
+    sets = dataset.file.bench.annotation_sets
+    expert = next((one for one in sets if one.kind == "scribble" and one.origin == "expert"), None)
+    if expert is not None:
+        return "expert", expert
+    if protocol.annotator == "expert":
+        here = ", ".join(f"{one.id} ({one.kind}, {one.origin})" for one in sets)
+        raise BenchError(
+            f"{dataset.name} has no expert scribbles; annotation sets: {here or 'none'}",
+            where=dataset.root,
+            mend="leave --annotator out: the scribbles are then simulated, and the row says so",
+        )
+    return "scribble", None

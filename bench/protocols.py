@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bench.annotator_options import OPTIONS, RANGES, TRUSTED, check, number
 from converters.dataset import Dataset
 from converters.errors import UsageError, unknown_name
 from converters.files import Strict
@@ -33,61 +34,6 @@ class Protocol(Strict):
         """What generators are seeded with: shorter strokes and fewer clicks are parts of longer and more ones."""
         return f"{self.name if self.family in ('semi', 'noisy') else self.family}/v{self.version}"
 
-
-_RADII = {"radius_low": 2.0, "radius_high": 10.0, "severity": 1.0}
-# Options of every annotator that has some; lengths in mm but where bench/annotators/ says pixels.
-OPTIONS: Mapping[str, dict[str, float]] = {
-    "scribble": {
-        "band_mm": 30.0,  # background strokes stay this near to the structures
-        "brush_mm": 2.0,
-        "depth_low": 0.25,  # erosion, as a share of the part's half-width there
-        "depth_high": 0.6,
-        "least_part": 0.1,  # parts smaller than this share of the largest get no stroke
-        "loop_low": 0.6,  # share of the outline that a loop follows
-        "loop_high": 1.0,
-        "round_below": 3.0,  # a skeleton shorter than this many inscribed radii makes no stroke
-    },
-    # Pixels, as published. Rounds of erosion: its script passes 1 and the number of codes less one, 3 for ACDC.
-    "skeleton": {
-        "erode_low": 1.0,
-        "erode_high": 3.0,
-        "erode_area": 900.0,
-        "move_area": 1000.0,
-        "shift": 6.0,
-        "degrees": 15.0,
-    },
-    "curve": {  # pixels, as published
-        "control_points": 4.0,
-        "thickness": 3.0,
-        "disk_low": 1.0,
-        "disk_high": 4.0,
-        "length_low": 0.07,
-        "length_high": 0.15,
-    },
-    "clicks": {"k": 1.0, "per_case": 0.0, "band_mm": 30.0},
-    "box": {"margin_mm": 0.0},
-    "slices": {"n": 5.0},
-    "classes": {"count": 1.0, "background": 0.0},
-    # Shares of the kinds as in PyMIC's JSRT example; radii so that labels agree with Dice 0.78 on ACDC.
-    "boundary": {"dilate": 0.35, "erode": 0.35, "radius_low": 2.0, "radius_high": 10.0, "wave_mm": 8.0},
-    "dilate": _RADII,
-    "erode": _RADII,
-    "edge": _RADII | {"wave_mm": 8.0},
-    "affine": {
-        "shift_low": 2.0,
-        "shift_high": 8.0,
-        "degrees_low": 5.0,
-        "degrees_high": 15.0,
-        "scale_low": 0.9,
-        "scale_high": 1.1,
-        "severity": 1.0,
-    },
-    "elastic": {"shift_low": 4.0, "shift_high": 10.0, "wave_mm": 12.0, "severity": 1.0},
-    "polygon": {"tolerance_low": 2.0, "tolerance_high": 6.0, "severity": 1.0},
-    "missing": {"share": 0.2, "severity": 1.0},
-    "swap": {"share_low": 0.5, "share_high": 1.0, "severity": 1.0},
-    "jsrt": {"radius_low": 6.0, "radius_high": 12.0, "across": 256.0, "severity": 1.0},  # pixels, as published
-}
 
 # What `bench ls protocols` shows.
 PROTOCOLS = (
@@ -127,7 +73,7 @@ def parse(name: str, *, annotator: str | None = None) -> Protocol:
     `skeleton` or `curve` (simulated). For noise, `trusted=1` has the view tell which labels are undisturbed.
 
     Raises:
-        UsageError: there is no such protocol, annotator or option, or the number is none of those it takes.
+        UsageError: there is no such protocol, annotator or option, or a number is none of those it takes.
     """
     protocol = _numbered(_SHORT.get(name, name))
     if annotator is None or annotator == protocol.annotator:
@@ -195,22 +141,18 @@ def _numbered(name: str) -> Protocol:
 def _set(protocol: Protocol, typed: str) -> Protocol:
     """The protocol with the options that were typed after the annotator's name."""
     options, said = dict(protocol.options if protocol.annotator != "expert" else {}), []
+    known = dict(RANGES.get(protocol.annotator, {})) | ({"trusted": TRUSTED} if protocol.family == "noisy" else {})
     for part in filter(None, typed.split(",")):
         key, _, text = part.partition("=")
-        known = [*options, *(["trusted"] if protocol.family == "noisy" else [])]
         if key not in known:
             raise unknown_name(f"option of annotator {protocol.annotator}", key, known)
-        try:
-            value = float(text)
-        except ValueError:
-            raise UsageError(f"--annotator {protocol.annotator}: {key}={text} is no number") from None
-        if not 0 <= value < float("inf"):
-            raise UsageError(f"--annotator {protocol.annotator}: {key}={text} must be a number from 0")
+        value = number(protocol.annotator, key, text, known[key])
         if key == "trusted":
             protocol = msgspec.structs.replace(protocol, trusted=bool(value))
         elif options[key] != value:
             options[key] = value
             said.append(f"{key}={value:g}")
+    check(protocol.annotator, options)
     return msgspec.structs.replace(protocol, options=options, said=", ".join(sorted(said)))
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from baselines.task import LABELS, find
 from bench import splits
+from bench.annotator import who_draws
 from bench.protocols import Protocol
 from converters import disclosure
 from converters.dataset import Case, Dataset, Split
@@ -51,10 +52,12 @@ def shown(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str, t
 
     Raises:
         UsageError: the draw is unknown, or there is no such task.
-        BenchError: no training subject has a value, or the protocol is about label maps.
+        BenchError: no training subject has a value, the protocol is about label maps, or the dataset has not what its
+            annotator needs.
     """
     check(task, protocol)
     if task == LABELS:
+        who_draws(dataset, protocol)
         return splits.labelled(split, protocol.percent, draw)
     if find(task).kind == "image":
         return ()

@@ -12,7 +12,7 @@ import numpy as np
 
 from baselines.task import LABELS
 from bench import splits, task_view, unlabelled
-from bench.annotator import Annotator, Given, LabelMap, find
+from bench.annotator import Annotator, Given, LabelMap, find, who_draws
 from bench.budget import read
 from bench.protocols import Protocol
 from bench.shorten import shortened
@@ -73,8 +73,8 @@ def view(  # noqa: PLR0913  # a dataset, what is shown of it, another one, and w
 
     Raises:
         UsageError: the draw is unknown.
-        BenchError: `out` holds something else, there is no label to show, an expert is asked for and there is none, a
-            label file is not the one its sidecar names, or `others` does not go with the dataset.
+        BenchError: `out` holds something else, there is no label to show, the dataset has not what the annotator needs
+            (`who_draws`), a label file is not the one its sidecar names, or `others` does not go with the dataset.
     """
     if dataset.file.bench.parent is not None:
         raise BenchError("a view of a view would hide nothing more", where=dataset.root, mend="give the dataset itself")
@@ -109,9 +109,7 @@ def _values(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str,
 
 
 def _plan(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str) -> _Plan:
-    annotator, expert = _annotator(dataset, protocol)
-    if len(dataset.labels) < find(annotator).structures:
-        raise BenchError(f"{dataset.name} has too few structures for annotator '{annotator}'", where=dataset.root)
+    annotator, expert = who_draws(dataset, protocol)
     drawn = {case.subject for case in dataset.only(split.train).cases if _material(case, expert) is not None}
     pool = msgspec.structs.replace(split, train=tuple(subject for subject in split.train if subject in drawn))
     labelled = splits.labelled(pool, protocol.percent, draw)
@@ -127,24 +125,6 @@ def _plan(dataset: Dataset, split: Split, protocol: Protocol, draw: int | str) -
         treated=frozenset(treated),
         pool=len(pool.train),
     )
-
-
-def _annotator(dataset: Dataset, protocol: Protocol) -> tuple[str, AnnotationSet | None]:
-    """Who draws, and the expert set where it is that."""
-    if protocol.annotator not in ("expert", "expert-else-scribble"):
-        return protocol.annotator, None
-    sets = dataset.file.bench.annotation_sets
-    expert = next((one for one in sets if one.kind == "scribble" and one.origin == "expert"), None)
-    if expert is not None:
-        return "expert", expert
-    if protocol.annotator == "expert":
-        here = ", ".join(f"{one.id} ({one.kind}, {one.origin})" for one in sets)
-        raise BenchError(
-            f"{dataset.name} has no expert scribbles; annotation sets: {here or 'none'}",
-            where=dataset.root,
-            mend="leave --annotator out: the scribbles are then simulated, and the row says so",
-        )
-    return "scribble", None
 
 
 def _material(case: Case, expert: AnnotationSet | None) -> Annotation | None:

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from bench import catalogue
-from bench.protocols import OPTIONS, PROTOCOLS, Protocol, choices
+from bench.annotator_options import RANGES
+from bench.protocols import PROTOCOLS, Protocol, choices
 from docsite.markdown import ROOT, described, sh, table
 
 FOLDER = "protocols"
@@ -51,8 +52,6 @@ def _annotators(one: Protocol) -> tuple[str, ...]:
 def _annotator(name: str) -> str:
     path = ROOT / "bench" / "annotators" / f"{name}.py"
     about = described(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
-    options = OPTIONS.get(name)
-    told = (
-        table(("option", "default"), ((f"`{key}`", f"{value:g}") for key, value in options.items())) if options else ""
-    )
+    rows = ((f"`{key}`", f"{option.default:g}", option.range) for key, option in RANGES.get(name, {}).items())
+    told = table(("option", "default", "may be"), rows) if name in RANGES else ""
     return "\n\n".join(part for part in (f"### {name}", about, told) if part)

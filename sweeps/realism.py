@@ -15,9 +15,9 @@ from skimage.morphology import skeletonize
 
 from bench import splits
 from bench.annotator import Given, LabelMap, find
+from bench.annotator_options import OPTIONS
 from bench.budget import read
 from bench.planes import depth
-from bench.protocols import OPTIONS
 from converters.dataset import IGNORE, Case, Dataset
 from converters.files import sha256
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from contents import facts, labels, tree
 from tiny import heart, tiny_dataset
 
-from bench import protocols, splits
+from bench import protocols, splits, task_view
 from bench.budget import BOX, CARELESS, CLICK, OUTLINE, STROKE, budget
 from bench.views import view
 from converters.dataset import IGNORE, Dataset
@@ -73,8 +74,20 @@ def test_two_structures_cannot_be_swapped_where_there_is_one(tmp_path):
     dataset = tiny_dataset(tmp_path / "tiny", 5)
     split = splits.freeze_default(dataset)
     one = dataclasses.replace(dataset, file=msgspec.structs.replace(dataset.file, labels={"background": 0, "right": 1}))
-    with pytest.raises(BenchError, match="too few structures for annotator 'swap'"):
+    with pytest.raises(BenchError, match="too few structures for annotator 'swap': 1, and it needs 2"):
         view(one, split, protocols.parse("noisy50", annotator="swap"), 0, tmp_path / "view")
+
+
+@pytest.mark.parametrize("typed", [("classes4", None), ("classes1", "classes:count=4")])
+def test_no_more_structures_are_shown_than_there_are(made, tmp_path, typed):
+    name, annotator = typed
+    shown(made, tmp_path, "classes3")
+    wanted = protocols.parse(name, annotator=annotator)
+    for look in (partial(shown, made, tmp_path, name, annotator), partial(task_view.shown, *made, wanted, 0, "labels")):
+        with pytest.raises(BenchError, match="cannot show 4 structures: tiny has 3, right, wall, left") as refused:
+            look()
+        assert refused.value.mend == "--protocol classes3, or fewer"
+    assert not (tmp_path / f"{name}-{annotator}").exists()
 
 
 # --- minutes

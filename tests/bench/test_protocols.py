@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from bench import protocols
+from bench.annotator_options import OPTIONS
 from converters.errors import UsageError
 
 
@@ -78,7 +79,7 @@ def test_who_draws_the_scribbles_may_be_fixed():
 
 def test_a_number_in_a_name_is_kept_where_it_belongs():
     assert protocols.parse("scribble8").strokes == 8
-    assert protocols.parse("clicks3").options == protocols.OPTIONS["clicks"] | {"k": 3.0}
+    assert protocols.parse("clicks3").options == OPTIONS["clicks"] | {"k": 3.0}
     assert protocols.parse("slices4").options["n"] == 4
     assert protocols.parse("classes2").options["count"] == 2
     assert protocols.parse("clicks1") == protocols.parse("clicks01")
@@ -100,12 +101,12 @@ def test_kind_and_severity_of_noise_are_chosen_after_the_annotator():
     plain = protocols.parse("noisy25", annotator="erode")
     assert (plain.name, plain.ratio_percent, plain.annotator, plain.said) == ("noisy25", 25, "erode", "")
     hard = protocols.parse("noisy25", annotator="erode:severity=0.5,radius_high=6")
-    assert hard.options == protocols.OPTIONS["erode"] | {"severity": 0.5, "radius_high": 6.0}
+    assert hard.options == OPTIONS["erode"] | {"severity": 0.5, "radius_high": 6.0}
     assert hard.said == "radius_high=6, severity=0.5"
     assert protocols.parse("noisy25", annotator="erode:severity=1") == plain
     trusted = protocols.parse("noisy50", annotator="jsrt:trusted=1")
-    assert trusted.trusted and trusted.options == protocols.OPTIONS["jsrt"]
-    assert protocols.parse("scribble4", annotator="curve").options == protocols.OPTIONS["curve"]
+    assert trusted.trusted and trusted.options == OPTIONS["jsrt"]
+    assert protocols.parse("scribble4", annotator="curve").options == OPTIONS["curve"]
     assert protocols.parse("slices4", annotator="slices:n=4") == protocols.parse("slices4")
 
 
@@ -113,9 +114,9 @@ def test_kind_and_severity_of_noise_are_chosen_after_the_annotator():
     ("name", "annotator", "said"),
     [
         ("noisy50", "erode:sevrity=1", "Did you mean 'severity'"),
-        ("noisy50", "erode:severity", "is no number"),
-        ("noisy50", "erode:severity=-1", "must be a number from 0"),
-        ("noisy50", "erode:severity=nan", "must be a number from 0"),
+        ("noisy50", "erode:severity", "severity= is not possible"),
+        ("noisy50", "erode:severity=-1", "it is a number from 0 to 10"),
+        ("noisy50", "erode:severity=nan", "it is a number from 0 to 10"),
         ("scribble", "curve:trusted=1", "no option of annotator curve 'trusted'"),
         ("scribble", "erode", "has no annotator 'erode'"),
         ("clicks1", "box", "has no annotator 'box'"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny import SPACING, heart
 
-from bench import protocols
 from bench.annotator import Given, find, names
+from bench.annotator_options import OPTIONS
 from bench.shorten import shortened
 from bench.walk import walk_without_spur
 from converters.dataset import IGNORE
@@ -20,7 +20,7 @@ EVERY = (*INSIDE, "box", *NOISE)
 
 
 def drawn(name, label, seed=0, spacing=SPACING, axis=2, **options):
-    known = dict(protocols.OPTIONS[name]) | options
+    known = dict(OPTIONS[name]) | options
     return find(name)(Given(label, None, spacing, axis, np.random.default_rng(seed), known, seed))
 
 
@@ -64,7 +64,7 @@ def test_version_1_draws_the_same_bytes_for_ever(name):
 
 def test_every_annotator_is_named_by_its_file_and_has_the_options_it_reads():
     assert set(names()) == {"dense", "expert", *EVERY}
-    assert set(protocols.OPTIONS) == set(EVERY)
+    assert set(OPTIONS) == set(EVERY)
     with pytest.raises(UsageError, match="Did you mean 'skeleton'"):
         find("skelton")
 

@@ -68,7 +68,7 @@ def test_a_dataset_page_says_licence_labels_steps_and_recipe(made):
 def test_a_protocol_page_names_all_who_may_draw(made):
     page = made["protocols/scribble.md"]
     assert all(f"### {name}\n" in page for name in ("expert", "scribble", "skeleton", "curve"))
-    assert "| `band_mm` | 30 |" in page
+    assert "| `band_mm` | 30 | a number from 1 to 1000 |" in page
 
 
 def test_a_command_page_has_every_option(made):
