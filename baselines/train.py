@@ -29,6 +29,9 @@ from converters.errors import BenchError
 from converters.files import digest, read_json, sha256, write_json
 from leaderboards.record import Cost
 
+_TAKES = "take another method or view: docs/methods.md and docs/tasks.md say what a method learns from"
+_TELL = "--protocol noisy50 --annotator boundary:trusted=1 makes a view that tells clean labels from noisy ones"
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -94,7 +97,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting, task:
         spec = model_spec(view, config, setting.seed, task)
         taught = taught_values(view, spec)
         if reason := refusal(found, spec, taught):
-            raise RefusedError(f"{config.method} is skipped: {reason}")
+            raise RefusedError(f"{config.method} is skipped: {reason}", mend=_TAKES)
         seen = [view.file.bench.content_sha256, [case.label for case in view.cases]]
         run = digest([plain(spec), *seen, *([sorted(taught.items())] if taught else [])])
         course = _Course(view, config, out, setting, device, spec, run, found.stages, taught)
@@ -217,13 +220,13 @@ def _cases(course: _Course, view: Dataset, method: Method) -> list[Prepared]:
         found = prepare(view, course.config, course.setting.cache, course.taught)
     _check_learns(type(method), course.config, *annotated(course.spec, *counts(found)))
     if reason := lacks(found, method.composition):
-        raise RefusedError(f"{course.config.method} is skipped: {reason}")
+        raise RefusedError(f"{course.config.method} is skipped: {reason}", mend=_TELL)
     return found
 
 
 def _check_learns(method: type[Method], config: TrainConfig, labelled: int, unlabelled: int) -> None:
     if reason := method.refuses(len(config.patch), labelled, unlabelled):
-        raise RefusedError(f"{config.method} is skipped: {reason}")
+        raise RefusedError(f"{config.method} is skipped: {reason}", mend=_TAKES)
 
 
 def _snapshots(course: _Course) -> dict[int, Path]:

@@ -88,7 +88,7 @@ def _carry_out(plan: Plan, place: Place) -> Record:
         )
         trained = train.train(seen, recipe.train, folder / "model", setting, recipe.task)
     except train.RefusedError as error:
-        return record(plan, seen, status="skipped", reason=error.what)
+        return record(plan, seen, status="skipped", reason="; ".join(filter(None, (error.what, error.mend))))
     if place.track:  # its time and memory are part of what was measured
         told_to = {"tracked": " ".join(sorted({wanted.name for wanted in place.track}))}
         trained = dataclasses.replace(trained, machine=trained.machine | told_to)

@@ -116,8 +116,9 @@ def test_a_view_that_does_not_tell_clean_labels_from_noisy_ones_is_skipped_with_
             "no label of this view is known to be clean",
         ),
     ):
-        with pytest.raises(RefusedError, match=f"dast is skipped: {reason}"):
+        with pytest.raises(RefusedError, match=f"dast is skipped: {reason}") as refused:
             train(view, config, tmp_path / reason, Setting())
+        assert "--annotator boundary:trusted=1" in refused.value.mend
     told = dataclasses.replace(whole, cases=called("noisy", whole.subjects[:4]))
     trained = train(told, config, tmp_path / "told", Setting())
     loaded, _ = load_model(trained.model, torch.device("cpu"))
