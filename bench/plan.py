@@ -61,12 +61,13 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
     metric versions, the content of `others`, the dataset that the recipe calls unlabelled, and the values of a task.
 
     Raises:
-        BenchError: a step is to be selected, and nobody is there to select it by; the task is a value, and no test
-            subject has it or the protocol is about label maps.
+        UsageError: the split has no draw of that name.
+        BenchError: the draw lists fewer subjects than the protocol labels; a step is to be selected, and nobody is
+            there to select it by; the task is a value, and no test subject has it or the protocol is about label maps.
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
-    task_view.check(recipe.task, protocol)
+    task_view.shown(dataset, split, protocol, recipe.draw, recipe.task)  # refuses what a view could not be made of
     # `noisy` is `noisy50`: one run, one folder.
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name, unlabelled=others.name if others else "")
     made = Plan(recipe, dataset, split, protocol, runs, others)

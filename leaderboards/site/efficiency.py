@@ -97,22 +97,36 @@ def _hours(group: "Group") -> _Point | None:
 
 
 def _series(groups: "Sequence[Group]", definition: str, place: "Callable[[Group], _Point | None]") -> list[_Series]:
-    """One per method, way to train and kind of labels: what a protocol varies is not part of it."""
-    found: dict[tuple[str, str, str], list[tuple[float, Group]]] = defaultdict(list)
+    """One per method, way to train, kind of labels and draw: what a protocol varies is not part of it."""
+    found: dict[tuple[str, str, str], dict[str | None, list[tuple[float, Group]]]] = defaultdict(dict)
     for group in groups:
         if point := place(group):
-            found[group.method, point.kind, digest([group.records[0].recipe.get("train")])].append((point.x, group))
+            lines = found[group.method, point.kind, digest([group.records[0].recipe.get("train")])]
+            lines.setdefault(_draw(group), []).append((point.x, group))
     alike = Counter((method, kind) for method, kind, _ in found)
     made = []
-    for (method, kind, recipe), members in sorted(found.items(), key=lambda each: each[0]):
-        variant = next((group.variant for _, group in members if group.variant), f"recipe {recipe[:8]}")
-        name = f"{method} ({variant})" if alike[method, kind] > 1 else method
-        points: dict[float, list[float]] = defaultdict(list)
-        for x, group in members:
-            points[x] += run_means([record.cases for record in group.records], definition)
-        known = {x: sorted(points[x]) for x in sorted(points) if points[x]}
-        made += [_Series(f"{name}, {kind}" if kind else name, known)] if known else []
+    for (method, kind, recipe), lines in sorted(found.items(), key=lambda each: each[0]):
+        whole = lines.pop(None, [])  # of all subjects, and so on the line of every draw
+        for draw, members in sorted(lines.items()) or [("", [])]:
+            every = [*members, *whole]
+            variant = next((group.variant for _, group in every if group.variant), f"recipe {recipe[:8]}")
+            name = f"{method} ({variant})" if alike[method, kind] > 1 else method
+            drawn = f" ({draw or 'by hash'})" if len(lines) > 1 else ""
+            if known := _known(every, definition):
+                made.append(_Series(", ".join([name, *([kind] if kind else [])]) + drawn, known))
     return made
+
+
+def _draw(group: "Group") -> str | None:
+    """Who is labelled: a published list by name, "" where drawn by hash; None where all are."""
+    return None if percent(group.section.protocol) in (None, FULL) else group.section.draw
+
+
+def _known(members: "Sequence[tuple[float, Group]]", definition: str) -> dict[float, list[float]]:
+    points: dict[float, list[float]] = defaultdict(list)
+    for x, group in members:
+        points[x] += run_means([record.cases for record in group.records], definition)
+    return {x: sorted(points[x]) for x in sorted(points) if points[x]}
 
 
 def _curves(axis: "Axes", series: Sequence[_Series]) -> None:

@@ -94,6 +94,7 @@ def test_a_mistake_in_any_run_stops_the_sweep_before_the_first(sweep, data, benc
         'protocol = "semi0"',
         'dataset = "tinny"',
         'preset = "x"',
+        'draw = "nobody"\nprotocol = "semi20"',
     ):
         sweep(f"{TWO}[[run]]\n{wrong}\n", code=2 if "stepz" not in wrong else 3)
     assert not (data.parent / "runs").exists()

@@ -162,6 +162,18 @@ def test_expert_and_simulated_scribbles_are_two_lines(budgeted):
     ]
 
 
+def test_a_published_list_and_draws_by_hash_are_two_lines_and_all_subjects_stand_on_both(budgeted):
+    listed = budgeted(("semi10", "supervised", 480, 6), ("full", "supervised", 4800, 9), draw="ssl4mis")
+    hashed = budgeted(("semi5", "supervised", 240, 4), ("semi10", "supervised", 500, 5), draw="0")
+    axis = budgets([*listed, *hashed], DICE).figure.axes[0]
+    assert {line.get_label(): list(line.get_xdata()) for line in axis.lines} == {
+        "supervised, subjects: dense (by hash)": [4.0, pytest.approx(500 / 60), 80.0],
+        "supervised, subjects: dense (ssl4mis)": [8.0, 80.0],
+    }
+    labels = [line.get_label() for line in shares([*listed, *hashed], DICE).figure.axes[0].lines]
+    assert labels[:2] == ["supervised (by hash)", "supervised (ssl4mis)"]
+
+
 def test_a_figure_of_budgets_says_every_point(budgeted):
     runs = [(f"semi{share}", f"method {n}", 60 * share, n) for n in range(1, 9) for share in (5, 10)]
     said = budgets(budgeted(*runs), DICE).alt
