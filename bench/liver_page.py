@@ -58,7 +58,7 @@ def arm(record: Record) -> Arm | None:
         bits=int(found[2]),
         mixed=found[1] == "t1t2",
         augmented=bool(train["augment"]["rotate_degrees"]),
-        dropout=any(train["net"]["dropout"]),
+        dropout=bool(train["net"]["options"]["dropout"]),
         split=SLICES if found[3] else PATIENTS,
     )
 

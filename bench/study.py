@@ -43,7 +43,6 @@ class Size(NamedTuple):
 
     preset: str
     train: Mapping[str, str]  # key of `train` -> TOML
-    levels: int = 4  # of the network
 
 
 class Run(NamedTuple):

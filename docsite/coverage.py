@@ -103,9 +103,9 @@ def row(system: System, records: Iterable[Record]) -> Row:
 
 
 def fits(record: Record, wanted: Mapping[str, str]) -> bool:
-    """Whether every field has a value that its pattern takes, whatever the case; one that is absent has none."""
+    """Whether every field has a value that its pattern takes; one that is absent has none."""
     fields: Any = msgspec.to_builtins(record)
-    return all(fnmatchcase(_value(fields, place.split(".")), pattern.lower()) for place, pattern in wanted.items())
+    return all(fnmatchcase(_value(fields, place.split(".")), pattern) for place, pattern in wanted.items())
 
 
 def runnable(command: str) -> bool:
@@ -128,7 +128,7 @@ def runnable(command: str) -> bool:
 def _value(fields: Any, place: Sequence[str]) -> str:
     for key in place:
         fields = fields.get(key) if isinstance(fields, dict) else None
-    return "" if fields is None else str(fields).lower()
+    return "" if fields is None else str(fields)
 
 
 def _told(system: System, found: Mapping[str, Sequence[Record]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from baselines.unet import pooling
 from converters.errors import BenchError
 
 ABOUT = About(paper="Isensee et al., Nature Methods 2021", ndims=(2, 3), code="MONAI")
-_FINE = 2  # an axis with a spacing over so many times the finest is not convolved along
+_FINE = 2  # an axis whose spacing is so many times the finest, or more, is not convolved along yet
 
 
 def build(
@@ -25,9 +25,9 @@ def build(
     """Instance norm, LeakyReLU, strided convolutions, transposed ones on the way up, no dropout.
 
     `widths`: of nnU-Net in 3D; levels at which no axis can be halved any more are left out. `residual`: blocks as in
-    Optimized U-Net (Futrega et al., 2021). Kernels are 3, and 1 along an axis so long as its spacing is more than twice
-    the finest. What nnU-Net does beyond the network (deep supervision is there for methods that ask for scales) is not
-    part of it.
+    Optimized U-Net (Futrega et al., 2021). Kernels are 1 along an axis until its spacing is less than twice the finest,
+    and 3 from there on and at the deepest level, as in nnU-Net. What nnU-Net does beyond the network (deep supervision
+    is there for methods that ask for scales) is not part of it.
     """
     strides = [stride for stride in pooling(spec.patch, spec.spacing, len(widths)) if max(stride) > 1]
     if len(strides) < 2:
@@ -60,9 +60,11 @@ def build(
 
 
 def _kernels(spacing: Sequence[float], levels: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Of each level, by the spacing that it has."""
+    """Of each level: an axis that has come to 3 stays there, and all have at the deepest."""
     step, found = list(spacing), []
+    reached = [False] * len(step)
     for stride in levels:
         step = [mm * s for mm, s in zip(step, stride, strict=True)]
-        found.append([1 if mm > _FINE * min(step) else 3 for mm in step])
-    return found
+        reached = [done or mm < _FINE * min(step) for done, mm in zip(reached, step, strict=True)]
+        found.append([3 if done else 1 for done in reached])
+    return [*found[:-1], [3] * len(step)]

@@ -26,18 +26,22 @@ CASES = 10
 TORN = "slices"  # the split of the leaky datasets
 # Adam at a constant rate without decay, cross-entropy, batches of 4 and 10 000 steps (about 90 epochs of 450 slices).
 _ADAM = {"optimizer": '"adamw"', "lr": "0.001", "weight_decay": "0.0", "power": "0.0"}
+
+
+def _net(widths: str) -> dict[str, str]:
+    return {"net.arch": '"unet_liver"', "net.options.widths": widths}
+
+
 SIZES = {
     "published": Size(
         "published",
-        _ADAM | {"steps": "10000", "batch": "4", "patch": "[256, 256]", "net.widths": "[64, 128, 256, 512, 1024]"},
-        5,
+        _ADAM | {"steps": "10000", "batch": "4", "patch": "[256, 256]"} | _net("[64, 128, 256, 512, 1024]"),
     ),
-    "cpu": Size("cpu", _ADAM | {"steps": "1500", "batch": "8", "net.widths": "[16, 32, 64, 128, 256]"}, 5),
-    "demo": Size("demo", _ADAM | {"net.widths": "[8, 16, 32, 64]"}),
+    "cpu": Size("cpu", _ADAM | {"steps": "1500", "batch": "8"} | _net("[16, 32, 64, 128, 256]")),
+    "demo": Size("demo", _ADAM | _net("[8, 16, 32, 64]")),
     "tiny": Size(
         "demo",
-        _ADAM | {"steps": "4", "batch": "4", "patch": "[16, 16]", "threads": "1", "net.widths": "[4, 8]"},
-        2,
+        _ADAM | {"steps": "4", "batch": "4", "patch": "[16, 16]", "threads": "1"} | _net("[4, 8]"),
     ),
 }
 _STILL = "{ rotate_degrees = 0.0, scale = 0.0, shift = 0.0, flip = false, gamma = 0.0, contrast = 0.0, noise = 0.0 }"
@@ -127,5 +131,5 @@ def sweep(study: Asked) -> str:
     ]
     for split, moved, share in itertools.product(names, (_STILL, _MOVED), (0.0, _DROPPED)):
         lines += ["[[run]]", f"dataset = {json.dumps(names[split])}", f'split = "{split}"']
-        lines += [f"train.augment = {moved}", f"train.net.dropout = {[share] * size.levels}", ""]
+        lines += [f"train.augment = {moved}", f"train.net.options.dropout = {share}", ""]
     return "\n".join(lines)

@@ -30,7 +30,7 @@ SIZES = {
             "patch": "[16, 16]",
             "snapshots": "4",
             "threads": "1",
-            "net": "{ widths = [4, 8], dropout = [0.1, 0.3] }",
+            "net": "{ options = { widths = [4, 8], dropout = [0.1, 0.3] } }",
         },
     ),
 }

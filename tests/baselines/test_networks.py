@@ -190,7 +190,8 @@ def test_half_precision_differs_by_rounding_alone(name):
     half.load_state_dict(built(name).state_dict())
     for a, b in zip(half(image(name)), built(name)(image(name)), strict=True):
         assert a.dtype == torch.float32 and not torch.equal(a, b)
-        torch.testing.assert_close(a, b, atol=0.3, rtol=0.1)
+        # On average: where two voxels tie but for rounding, max-pooling may keep the other one.
+        assert (a - b).abs().mean() < 0.05 * b.std()
 
 
 @pytest.mark.parametrize("name", contract.names())
@@ -298,6 +299,15 @@ def test_networks_of_monai_give_what_they_give_there(arch, ndim):
         theirs.get_submodule(part).load_state_dict(module.state_dict())
     given = torch.randn(1, 1, *patch)
     torch.testing.assert_close(net(given)[0], theirs(given))
+
+
+def test_a_coarse_axis_of_dynunet_is_convolved_along_once_it_is_no_longer_coarse():
+    """As nnU-Net plans its kernels: 3 stays 3, and the deepest level has no other."""
+    small_net("dynunet")
+    given = spec(NetConfig(arch="dynunet"), (8, 128, 128))
+    body = make_net(msgspec.structs.replace(given, spacing=(10.0, 1.8, 1.8))).body
+    kernels = [level.conv1.conv.kernel_size for level in body.encoder]
+    assert kernels == [(1, 3, 3), (1, 3, 3), *[(3, 3, 3)] * (len(kernels) - 2)] and len(kernels) == 6
 
 
 def test_swin_unetr_has_the_published_number_of_parameters():

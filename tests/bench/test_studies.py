@@ -72,7 +72,7 @@ def crossed():
                         cases = [score(f"mr-{n}-t1-{k:03d}", dice + 0.01 * n) for n in (1, 2) for k in (0, 1)]
                         cases += [empty("mr-1-t1-009"), empty("mr-2-t1-009")]
                         cases += [score("mr-1-t2-000", 0.9)] if of == "t1t2" else []
-                        train = {"augment": moved, "net": {"dropout": [share, share]}, "method": "ce"}
+                        train = {"augment": moved, "net": {"options": {"dropout": share}}, "method": "ce"}
                         name = f"phantom-chaos-liver-{of}-{bits}bit{tail}"
                         runs.append(Run(record(name, cases, recipe={"preset": "demo", "train": train}), ()))
     return runs
