@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import metrics, protocols, splits
 from bench.matching import Match, of_folders, stem, with_dataset
@@ -30,28 +31,47 @@ class Comparison:
     problems: tuple[str, ...]
 
 
+class Training(NamedTuple):
+    """What the maker says of how the method was trained, where it is said."""
+
+    protocol: str = UNSTATED
+    labels: str | None = None  # which kind, as records of our runs have it
+    draw: str | None = None  # a published list of labelled subjects, or a number
+    selection: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """What the maker of the predictions says about them; nobody here can check it."""
 
     method: str
+    seed: int
     protocol: str
     version: str  # of the protocol
-    seed: int
+    labels: str
+    draw: str
+    selection: str
 
     @classmethod
-    def of(cls, method: str, protocol: str, seed: int) -> "Claim":
-        """The claim as typed.
+    def of(cls, method: str, seed: int, training: Training) -> "Claim":
+        """The claim as typed; where the protocol has dense labels alone, that need not be said.
 
         Raises:
-            UsageError: there is no such protocol, or the method has no name that can be written down.
+            UsageError: there is no such protocol or draw, no protocol that the labels are of, or the method has no name
+                that can be written down.
         """
         if not method.strip() or any("\ud800" <= sign <= "\udfff" for sign in method):
             raise UsageError(f"--method {method!r} is no name", mend="give the method a name in letters")
-        if protocol == UNSTATED:
-            return cls(method, UNSTATED, UNSTATED, seed)
-        known = protocols.parse(protocol)
-        return cls(method, known.name, f"{known.name}:v{known.version}", seed)
+        selection = training.selection or UNSTATED
+        if training.protocol == UNSTATED:
+            if training.labels or training.draw:
+                raise UsageError("labels of no protocol", mend="say --protocol, or leave out --labels and --draw")
+            return cls(method, seed, UNSTATED, UNSTATED, "", "", selection)
+        known = protocols.parse(training.protocol)
+        dense = protocols.choices(known) == ("dense",)
+        labels = training.labels or ("dense" if dense else "")
+        draw = "" if training.draw is None else str(splits.parse_draw(training.draw))
+        return cls(method, seed, known.name, f"{known.name}:v{known.version}", labels, draw, selection)
 
 
 def compare(predictions: Path, reference: Path, split: str | None) -> Comparison:
@@ -97,13 +117,13 @@ def record(comparison: Comparison, scores: tuple[CaseScore, ...], claim: Claim) 
         dataset=comparison.dataset,
         split=comparison.split,
         protocol=claim.protocol,
-        draw="",
+        draw=claim.draw,
         method=claim.method,
         seed=claim.seed,
         fold=0,
-        selection=UNSTATED,
+        selection=claim.selection,
         task="labels",
-        annotator="",
+        annotator=claim.labels,
         recipe=dict(FOREIGN),
         digests={**data, **each, "predictions": digest(each), "code": facts.code_sha256()},
         definitions={"protocol": claim.version, "metrics": metrics.version(), "record": str(FORMAT)},

@@ -12,10 +12,11 @@ from leaderboards.soundness import ROUNDING, VOLUMES, doubtful, miscounted, out_
 from leaderboards.summary import HEADLINE, definitions, family, short
 from leaderboards.task_rules import contradictions, of_labels, unpaid
 from leaderboards.task_rules import miscounted as counts_voxels
+from leaderboards.variants import HANDED_IN
 
 Found = Iterator[str]  # one sentence for each breach
 Check = Callable[[Record], Found]
-FOREIGN: dict[str, object] = {"predictions": "foreign"}  # the recipe of predictions that somebody else made
+FOREIGN: dict[str, object] = {HANDED_IN: "foreign"}  # the recipe of predictions that somebody else made
 EVIDENCE = ("dataset", "split", "code", "predictions")  # digests without which nothing can be scored again
 PREDICTION = "prediction:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -89,8 +90,8 @@ def _recipe(record: Record) -> Found:
             ran = f"{ran}-fold{record.fold}" if "split" in record.recipe else said
         if said != ran:
             yield f"{field} {said}, but the recipe says {ran}"
-    if is_foreign(record) and any((record.draw, record.annotator, record.budget, record.train, record.predict)):
-        yield "predictions of somebody else, with a draw, labels or a cost that only a run of ours has"
+    if is_foreign(record) and any((record.budget, record.train, record.predict)):
+        yield "predictions of somebody else, with a budget or a cost that only a run of ours has"
     train = record.recipe.get("train")
     if isinstance(train, dict) and train.get("method", record.method) != record.method:
         yield f"method {record.method}, but the recipe says {train['method']}"

@@ -27,7 +27,7 @@ from leaderboards.summary import (
     ranked,
     summaries,
 )
-from leaderboards.variants import PRESET, settings, variants
+from leaderboards.variants import HANDED_IN, PRESET, settings, variants
 
 _T = TypeVar("_T")
 Named = tuple[str, ...]  # settings
@@ -98,8 +98,9 @@ def groups(records: Iterable[Record], verified: Mapping[str, int] = UNVERIFIED) 
     sections: dict[tuple[str, Named], list[Record]] = defaultdict(list)
     for members in tables.values():
         kept = agreeing(members, verified, problems)
-        # Under one heading methods of several presets meet: then each row says its own.
-        named = (PRESET,) if len({record.recipe[PRESET] for record in kept if PRESET in record.recipe}) > 1 else ()
+        # Where presets meet under one heading, each row says its own; a row from elsewhere always says that it is.
+        several = len({record.recipe[PRESET] for record in kept if PRESET in record.recipe}) > 1
+        named = (PRESET, HANDED_IN) if several else (HANDED_IN,)
         for record in kept:
             sections[digest([Section.of(record), record.method]), named].append(record)
     made = [_method_groups(sections[key], verified, problems, key[1]) for key in sorted(sections)]

@@ -9,6 +9,7 @@ _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 _WORDS = 50  # characters that set two recipes apart; tables cut names
 _MOST = 3  # settings that a row can name
 PRESET = "preset"
+HANDED_IN = "predictions"  # what the recipe of predictions that somebody else made has alone
 _BUNDLES = (PRESET, "train.net.arch")  # names for many settings at once
 
 Recipes = Mapping[str, Mapping[str, object]]  # digest -> settings with dotted keys

@@ -12,6 +12,7 @@ from bench.output import print_json, print_table, progress, say
 from converters.errors import UsageError
 
 if TYPE_CHECKING:
+    from bench.foreign import Claim
     from leaderboards.record import CaseScore
 
 SHOWN = ("dice", "iou", "hd95", "assd", "nsd", "ravd")  # the rest is in --json and in the record
@@ -35,6 +36,15 @@ _THERE = click.Path(path_type=Path, exists=True)
 @click.option("--method", help="Write a record under this name, which `bench table` ranks.")
 @click.option("--protocol", default="unstated", show_default=True, help="Which labels the method saw; for the record.")
 @click.option(
+    "--labels", metavar="KIND", help="Dense, expert ..., as tables have it; for the record.  [of the protocol]"
+)
+@click.option("--draw", help="Which list of labelled subjects it was; for the record.")
+@click.option(
+    "--selection",
+    type=click.Choice(["last", "best_val", "early_stop"]),
+    help="Which step of training predicted; for the record.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -55,7 +65,7 @@ def command(context: click.Context, /, **_: object) -> int:
     if asked.method is None and asked.out is not None:
         raise UsageError(f"--out {asked.out}: without a name there is no record", mend="--method NAME")
     profiles = profile.named(asked.profiles)
-    claim = None if asked.method is None else foreign.Claim.of(asked.method, asked.protocol, asked.seed)
+    claim = asked.claim()
     work = foreign.compare(asked.prediction, asked.reference, asked.split)
     problems = list(work.problems)
     structures = dataclasses.replace(work.structures, profiles=profiles)
@@ -83,9 +93,19 @@ class Asked:
     profiles: tuple[str, ...]
     method: str | None
     protocol: str
+    labels: str | None
+    draw: str | None
+    selection: str | None
     seed: int
     out: Path | None
     as_json: bool
+
+    def claim(self) -> "Claim | None":
+        """What is said of the predictions; None where no record is asked for."""
+        from bench.foreign import Claim, Training
+
+        training = Training(self.protocol, self.labels, self.draw, self.selection)
+        return None if self.method is None else Claim.of(self.method, self.seed, training)
 
     def show(self, scores: "Sequence[CaseScore]", profiles: Sequence[str]) -> None:
         """One JSON object for each case and label, or tables: ours, and one for each profile."""

@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -7,6 +8,7 @@ from bench.commands.score import command
 from converters.errors import BenchError, UsageError
 from leaderboards.collect import load
 from leaderboards.record import Record
+from leaderboards.rules import faults
 from leaderboards.table import rows
 
 
@@ -72,6 +74,24 @@ def test_a_stated_protocol_is_recorded_with_its_version(hearts, predictions, tmp
     assert (record.protocol, record.seed) == ("noisy50", 3) and record.definitions["protocol"].startswith("noisy50:v")
     with pytest.raises(UsageError, match="no protocol 'semi1x'"):
         run(predictions, hearts.root, "--method", "a", "--protocol", "semi1x")
+
+
+def test_what_is_said_of_a_training_puts_the_row_beside_runs_that_did_the_same(hearts, predictions, tmp_path):
+    said = ("--protocol", "semi10", "--draw", "ssl4mis", "--selection", "last")
+    run(predictions, hearts.root, "--method", "theirs", *said, "--out", tmp_path / "out")
+    theirs = Record.load(tmp_path / "out" / "record.json")
+    recipe = {"preset": "cpu", "train": {"method": "supervised"}}
+    ours = msgspec.structs.replace(theirs, method="supervised", recipe=recipe)
+    assert (ours.protocol, ours.annotator, ours.draw, ours.selection) == ("semi10", "dense", "ssl4mis", "last")
+    made, left_out = rows([theirs, ours])
+    assert left_out == [] and made[0].section == made[1].section
+    assert {row.method: row.variant for row in made} == {"theirs": "predictions=foreign", "supervised": ""}
+    assert faults(theirs) == []
+    run(predictions, hearts.root, "--method", "theirs", *said, "--labels", "half of it", "--out", tmp_path / "other")
+    assert Record.load(tmp_path / "other" / "record.json").annotator == "half of it"
+    for wrong in (("--labels", "dense"), ("--draw", "0"), ("--protocol", "full", "--draw", "-1")):
+        with pytest.raises(UsageError, match=r"labels of no protocol|no draw"):
+            run(predictions, hearts.root, "--method", "theirs", *wrong)
 
 
 def test_without_out_a_record_goes_to_its_own_folder_of_runs(hearts, predictions, tmp_path, monkeypatch):

@@ -150,7 +150,7 @@ def test_where_presets_meet_under_one_heading_every_row_says_its_own(make):
     assert told == {
         ("acdc", "supervised"): "preset=cpu",
         ("acdc", "gce"): "preset=quick",
-        ("acdc", "theirs"): "",
+        ("acdc", "theirs"): "predictions=foreign",
         ("chaos-ct", "supervised"): "",
     }
 
