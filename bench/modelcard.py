@@ -155,7 +155,8 @@ def _use(spec: "ModelSpec", inputs: "Inputs", parity: "Parity") -> Iterator[str]
     image = "IMAGE.nii.gz" if len(names) == 1 else " ".join(f"{name}=FILE" for name in names)
     extra = "[onnx]" if parity.to == "onnx" else ""
     yield "## Use\n"
-    yield f"```sh\npip install 'frugalseg{extra}'\nbench predict FOLDER {image} --out predictions\n```\n"
+    yield f"In a clone of the repository of frugalseg:\n\n```sh\npip install '.{extra}'"
+    yield f"bench predict FOLDER {image} --out predictions\n```\n"
     differ = "voxels have another label" if spec.task == LABELS else "numbers are others"
     yield (
         f"FOLDER is the one that holds this file. Checked at export on {markdown(parity.on)}: {parity.differ} of "

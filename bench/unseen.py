@@ -67,10 +67,11 @@ class Wanted:
 class Done:
     """What became of the images."""
 
+    images: int  # that were asked for
     cost: Cost
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
-    failures: Mapping[str, BenchError]  # of images that could not be read, by name; the others are predicted
+    failures: Mapping[str, BenchError]  # of images that could not be read or written, by name; the others are predicted
     checked: "Agreement | None"
 
 
@@ -79,7 +80,8 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
 
     Raises:
         UsageError: the words name no images, or the images are none of the wanted form.
-        BenchError: no image at all could be read, or the model cannot be.
+        EnvironmentFault: the form needs a package that is not installed.
+        BenchError: no image at all could be read or written, or the model cannot be read.
     """
     from baselines.agreement import with_float32
     from baselines.inputs import read_inputs
@@ -101,9 +103,26 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
         if wanted.check:
             checked = with_float32(model, dataset, dataset.cases[: wanted.check], made, wanted.setting)
         write = _Writing(out, wanted, inputs, spec.config.method, _version(model))
-        files = tuple(file for one in taken for file in write(one, made))
+        files = _written(write, taken, made, failures)
     warnings = tuple(f"{one.given.name}: {told}" for one in taken for told in one.warnings)
-    return Done(cost, files, warnings, failures, checked)
+    return Done(len(images), cost, files, warnings, failures, checked)
+
+
+def _written(
+    write: "_Writing", taken: Sequence[Taken], made: Path, failures: dict[str, BenchError]
+) -> tuple[Path, ...]:
+    """Every file that could be written; why others could not is added to `failures`."""
+    files: list[Path] = []
+    for one in taken:
+        try:
+            files += write(one, made)
+        except UsageError:
+            raise  # holds for every image
+        except BenchError as error:
+            failures[one.given.name] = error
+    if not files:
+        raise next(iter(failures.values()))
+    return tuple(files)
 
 
 def named(words: Sequence[str], inputs: Inputs) -> list[Given]:
@@ -165,6 +184,9 @@ def _parts(path: Path) -> list[str]:
 def _check_form(images: Sequence[Given], to: To) -> None:
     """Refuse, before anything is computed, images that have no label map of this form."""
     if to == "dicomseg":
+        from converters.dicom_seg import library
+
+        library()  # said at once where it is not there
         strange = [given for given in images if not _is_series(given)]
         what, mend = "is no DICOM series, which a segmentation refers to", "--to nifti"
     else:

@@ -74,7 +74,7 @@ def write_segmentation(path: Path, labels: Volume, series: Series, drawn: Drawn)
             reads back otherwise.
         EnvironmentFault: highdicom is not installed.
     """
-    highdicom = _library()
+    highdicom = library()
     if not labels.same_grid(series.volume):
         raise BenchError("the label map is not on the grid of the series", where=series.files[0].parent)
     sources, masks = _sources(series), _masks(labels, series, drawn)
@@ -102,7 +102,7 @@ def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
         BenchError: it is no segmentation, or of another series.
         EnvironmentFault: highdicom is not installed.
     """
-    highdicom = _library()
+    highdicom = library()
     try:
         with _silent():
             made = highdicom.seg.segread(path)
@@ -118,7 +118,12 @@ def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
     }
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The package highdicom.
+
+    Raises:
+        EnvironmentFault: it is not installed.
+    """
     try:
         import highdicom
     except ModuleNotFoundError:

@@ -144,7 +144,7 @@ class Asked:
             facts["unread"] = list(done.failures)
             print_json(facts | ({"float32": done.checked} if done.checked else {}))
         else:
-            say(f"{done.cost.items} of {done.cost.items + len(done.failures)} images, {done.cost.seconds:.1f} s: {out}")
+            say(f"{done.images - len(done.failures)} of {done.images} images, {done.cost.seconds:.1f} s: {out}")
         return SOME_UNREAD if done.failures else self._code(done.checked)
 
     def _code(self, checked: "Agreement | None") -> int:

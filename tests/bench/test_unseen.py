@@ -228,6 +228,30 @@ def test_a_dicom_series_gets_a_segmentation_that_reads_back_as_its_label_map(abd
     assert concepts == {name: info.snomed for name, info in dataset.file.bench.label_info.items()}
 
 
+def test_a_series_that_no_segmentation_can_refer_to_does_not_stop_the_others(abdomens, bench, tmp_path):
+    pytest.importorskip("highdicom", reason="needs the extra [dicomseg]")
+    from pydicom import dcmread
+
+    raw, _, model, _ = abdomens
+    study = next(raw.glob("Train_Sets/MR/*/T1DUAL/DICOM_anon"))
+    words = []
+    for name in ("InPhase", "OutPhase"):
+        for file in sorted((study / name).iterdir()):
+            header = dcmread(file)
+            del header.FrameOfReferenceUID
+            (tmp_path / "bare" / name).mkdir(parents=True, exist_ok=True)
+            header.save_as(tmp_path / "bare" / name / file.name)
+    for scan in (tmp_path / "bare", study):
+        words += [f"in-phase={scan / 'InPhase'}", f"out-phase={scan / 'OutPhase'}"]
+    options = ("--to", "dicomseg", "--out", tmp_path / "out", "--device", "cpu")
+    done = bench("predict", model, *words, *options)
+    assert done.code == 3, done.err
+    assert "no Frame Of Reference UID" in done.err and "1 of 2 images" in done.err
+    assert len(list((tmp_path / "out").glob("*.dcm"))) == 1
+    assert bench("predict", model, *words[:2], *options[:3], tmp_path / "none", *options[4:]).code == 3
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
