@@ -31,6 +31,7 @@ _PATIENT = re.compile(r"patient\d{3}")
 _VALIDATION = (2, 19, 28, 30, 39, 45, 78, 82, 85, 87)
 _TEST = (1, 7, 8, 11, 13, 22, 24, 33, 52, 59, 64, 65, 66, 68, 75, 80, 81, 83, 84, 93)
 _LABELLED = (99, 38, 50, 100, 58, 21, 49)
+_TENTHS = range(10, 101, 10)  # whom WSL4MIS's semi-supervised loader labels, as far as they train
 
 
 def _patients(*numbers: int) -> tuple[str, ...]:
@@ -45,6 +46,7 @@ def _fold(k: int) -> PublishedSplit:
         train=_patients(*(n for n in range(1, 101) if n not in test)),
         val=(),
         test=_patients(*test),
+        draws={"wsl4mis": _patients(*(n for n in _TENTHS if n not in test))},
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from acdc_tree import acdc_tree, frame
 
+from bench.splits import count, labelled
 from converters.check import check
 from converters.convert import convert
 from converters.dataset import IGNORE, Dataset
@@ -112,12 +113,25 @@ def test_published_splits_are_those_of_the_literature() -> None:
     assert splits["wsl4mis-fold2"].test == tuple(f"patient{n:03d}" for n in range(21, 41))
 
 
+def test_wsl4mis_labels_every_tenth_patient_who_is_not_tested() -> None:
+    (info,) = find("acdc").INFO
+    folds = {split.name: split for split in info.splits if split.name.startswith("wsl4mis-fold")}
+    assert folds["wsl4mis-fold1"].draws["wsl4mis"] == tuple(f"patient{n:03d}" for n in range(30, 101, 10))
+    assert folds["wsl4mis-fold3"].draws["wsl4mis"][3:5] == ("patient040", "patient070")
+    for fold in folds.values():
+        drawn = fold.draws["wsl4mis"]
+        assert len(drawn) == count(10, len(fold.train)) == 8
+        assert set(drawn) <= set(fold.train)
+
+
 def test_a_published_split_is_written_only_where_all_its_subjects_are(tmp_path: Path) -> None:
     raw = acdc_tree(tmp_path / "raw", tuple(range(1, 101)))
     dataset = converted(raw, tmp_path / "data")
     assert len(dataset.subjects) == 100
     assert len(list((dataset.root / "splits").glob("*.json"))) == 6
     assert dataset.split("ssl4mis").test[0] == "patient001"
+    fold = dataset.split("wsl4mis-fold2")
+    assert labelled(fold, 10, "wsl4mis") == tuple(f"patient{n:03d}" for n in (10, 20, *range(50, 101, 10)))
     assert check(dataset.root) == []
     few = converted(acdc_tree(tmp_path / "few"), tmp_path / "other")
     assert not (few.root / "splits").exists()
