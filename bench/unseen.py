@@ -11,11 +11,10 @@ import numpy as np
 
 from converters.errors import BenchError, UsageError
 from converters.files import read_json, replacing, write_bytes
-from converters.folder_config import RGB
 from converters.folder_load import files_of
 from converters.folder_pairs import DICOM, suffix_of
 from converters.given import Given, Reading, Taken, as_given, dataset_of, each_frame, is_picture
-from converters.inputs import Inputs
+from converters.inputs import Inputs, in_colours
 from converters.volume import Volume, read_nifti, write_nifti
 from leaderboards.record import Cost
 
@@ -135,10 +134,10 @@ def named(words: Sequence[str], inputs: Inputs) -> list[Given]:
         UsageError: a channel is missing, given twice or unknown.
     """
     channels = tuple(channel.name for channel in inputs.channels)
-    if len(channels) == 1:
-        found = [{channels[0]: Path(word)} for word in words]
-    elif channels == RGB:
+    if in_colours(inputs):
         found = [{"image": Path(word)} for word in words]
+    elif len(channels) == 1:
+        found = [{channels[0]: Path(word)} for word in words]
     else:
         found = _grouped(words, channels)
     names = _distinct([next(iter(files.values())) for files in found])

@@ -116,7 +116,7 @@ def _write_split(dataset: Dataset, published: PublishedSplit) -> None:
 
 def _licence(dataset: Dataset) -> str:
     card = dataset.file.bench
-    prepared = any(case.preparation for case in dataset.cases)
+    prepared = any(case.preparation for case in dataset.cases) and card.preparation.get("steps") != "channels"
     changed = "voxels were changed as `preparation` in cases/ says" if prepared else "no voxel was resampled"
     return (
         f"{dataset.file.licence}\n\n"

@@ -13,17 +13,17 @@ from converters.dataset import Case, Dataset
 from converters.describe import arranged, describe
 from converters.description import FORMAT, Card, DatasetFile
 from converters.errors import BenchError
-from converters.folder_config import RGB, ChannelPlace, FolderConfig
+from converters.folder_config import ChannelPlace, FolderConfig
 from converters.folder_load import load
 from converters.folder_pairs import PICTURES, Found, suffix_of
-from converters.inputs import Inputs, info_of, preparation_of
+from converters.inputs import Inputs, in_colours, info_of, preparation_of
 from converters.job import Job
 from converters.preparation import applied
+from converters.prepare_steps import kept
 from converters.source import Info, Loaded, Options, RawCase
 from converters.sources.folder import frames
-from converters.volume import Volume, axis_codes, turned, write_nifti
+from converters.volume import RUNS, Volume, axis_codes, turned, write_nifti
 
-_AXES = ("right-left", "front-back", "foot-head")
 _UNSAID = "-"  # what the description of a folder must say and nobody asks here
 
 
@@ -158,12 +158,16 @@ def load_given(given: Given, inputs: Inputs, reading: Reading) -> Loaded:
     if folders and inputs.ndim == 2:
         raise BenchError("a folder, and pictures are wanted", where=folders[0], mend="name the files in it")
     found = Found(given.name, given.files, {})
-    return load(found, given.frame, described(inputs, reading), reading.options)
+    loaded = load(found, given.frame, described(inputs, reading), reading.options)
+    info = info_of(inputs)
+    return (
+        kept(partial(_same, loaded), info, tuple(one.name for one in info.channels)) if in_colours(inputs) else loaded
+    )
 
 
 def described(inputs: Inputs, reading: Reading) -> FolderConfig:
     """The images of a training as `converters.sources.folder` describes a folder of them."""
-    rgb = tuple(channel.name for channel in inputs.channels) == RGB
+    rgb = in_colours(inputs)
     places = {
         channel.name: ChannelPlace(images=_UNSAID, modality=channel.modality, sequence=channel.sequence)
         for channel in inputs.channels
@@ -190,7 +194,7 @@ def _remarks(case: Case, inputs: Inputs) -> list[str]:
     axis = case.geometry.slice_axis
     if inputs.slice_axis in (None, axis):
         return []
-    return [f"its slices run {_AXES[axis]}, those of the training {_AXES[inputs.slice_axis]}"]
+    return [f"its slices run {RUNS[axis]}, those of the training {RUNS[inputs.slice_axis]}"]
 
 
 def is_picture(given: Given) -> bool:

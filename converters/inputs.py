@@ -6,6 +6,7 @@ from converters.dataset import Dataset
 from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import Strict
+from converters.folder_config import RGB
 from converters.preparation import NOTHING, Preparation, spacing_of
 from converters.source import Info
 
@@ -58,11 +59,18 @@ def info_of(inputs: Inputs) -> Info:
     )
 
 
+def in_colours(inputs: Inputs) -> bool:
+    """Whether one picture in colours holds all channels: red, green and blue, or what was kept of these three."""
+    kept = str(inputs.preparation.get("channels", "")).endswith(f" of {', '.join(RGB)}")
+    return kept or tuple(channel.name for channel in inputs.channels) == RGB
+
+
 def preparation_of(inputs: Inputs) -> Preparation:
     """The preparation of the training's images, to be made of others."""
     told = inputs.preparation
     steps = set(str(told.get("steps", "")).split(", "))
-    if strange := sorted(steps - {"median", "n4", "spacing"}):
+    # Channels are named by whoever gives the image: nothing is left to choose.
+    if strange := sorted(steps - {"median", "n4", "channels", "spacing"}):
         raise BenchError(
             f"the images of the training were prepared ({', '.join(strange)}), which takes more than one image",
             mend="convert the images with the same preparation, and predict with --dataset",

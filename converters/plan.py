@@ -53,9 +53,10 @@ def plan(source: str, raw: Path, out: Path, wanted: Wanted) -> list[Plan]:
         BenchError: `raw` holds nothing of the source, ids clash, or made-up and real cases are mixed.
     """
     there = _found(source, raw, wanted.options)
+    native = [info.name for info, _ in there]
     if wanted.only:
         there = chosen(there, tuple(wanted.only))
-    there = _renamed(applied(there, wanted.preparation), [info.name for info, _ in there], wanted)
+    there = _renamed(applied(there, wanted.preparation), native, wanted)
     _check_skip(wanted.skip, [case for _, cases in there for case in cases])
     skip = set(wanted.skip)
     kept = [(info, [case for case in cases if not _names(case) & skip]) for info, cases in there]
@@ -104,18 +105,17 @@ def _found(source: str, raw: Path, options: Options) -> list[Found]:
 
 
 def _renamed(there: list[Found], native: Sequence[str], wanted: Wanted) -> list[Found]:
-    if wanted.name is None:
-        return there
-    if len(there) > 1:
+    if wanted.name is not None and len(there) > 1:
         several = ", ".join(info.name for info, _ in there)
         raise UsageError(
             f"one name, '{wanted.name}', for several datasets: {several}",
             mend="leave --name out, or pick one with --only",
         )
-    name = safe_id(wanted.name)
-    if wanted.preparation.steps and name in native:
-        raise UsageError(f"'{name}' is the dataset on its native grid", mend="give what is prepared another name")
-    return [(dataclasses.replace(info, name=name), cases) for info, cases in there]
+    if wanted.name is not None:
+        there = [(dataclasses.replace(info, name=safe_id(wanted.name)), cases) for info, cases in there]
+    if wanted.preparation.steps and (taken := [info.name for info, _ in there if info.name in native]):
+        raise UsageError(f"'{taken[0]}' is the dataset on its native grid", mend="give what is prepared another --name")
+    return there
 
 
 def _names(case: RawCase) -> set[str]:

@@ -1,4 +1,4 @@
-"""Preparation on request: a median filter, N4, datasets joined, an atlas' space, another spacing.
+"""Preparation on request: a median filter, N4, datasets joined, fewer channels, an atlas' space, another spacing.
 
 `docs/preparation.md` is the rule. All of it is off unless asked for, stands in dataset.json and in every sidecar, and
 gives a dataset of another name.
@@ -6,11 +6,12 @@ gives a dataset of another name.
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from converters.errors import UsageError
+from converters.errors import UsageError, closest
 from converters.files import safe_id
 from converters.join import Found, Register, Way, chosen, joined
 from converters.prepare_steps import (
@@ -19,11 +20,13 @@ from converters.prepare_steps import (
     Told,
     atlas_of,
     in_atlas,
+    kept,
     median,
     n4,
     respaced_to,
     sizes_told,
     sound,
+    with_software,
 )
 from converters.source import Info, Loaded
 from converters.volume import data_sha256
@@ -37,6 +40,7 @@ class Preparation:
     interpolation: Interpolation = "bspline"  # of images
     join: tuple[str, ...] = ()  # datasets, the one with the grid and the labels first
     register: Register = "header"  # how the joined ones come onto one grid
+    channels: tuple[str, ...] = ()  # of the dataset, or of the joined one, in this order; nothing: all
     atlas: Path | None = None
     n4: bool = False
     median: int = 0  # edge of the window in voxels; 0: no filter
@@ -49,6 +53,8 @@ class Preparation:
             raise UsageError(f"a median over {self.median} voxels", mend="give an odd number from 3")
         if len(self.join) == 1 or len(set(self.join)) < len(self.join):
             raise UsageError(f"to join {', '.join(self.join)}", mend="name two or more datasets, each once")
+        if len(set(self.channels)) < len(self.channels):
+            raise UsageError(f"the channels {', '.join(self.channels)}", mend="name each once")
         if self.register != "header" and not self.join:
             raise UsageError(f"--register {self.register} without datasets to join", mend="name them with --join")
         if self.interpolation != "bspline" and not (self.spacing or self.join or self.atlas):
@@ -57,7 +63,8 @@ class Preparation:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps in their order."""
-        on = {"median": self.median, "n4": self.n4, "join": self.join, "atlas": self.atlas, "spacing": self.spacing}
+        on = {"median": self.median, "n4": self.n4, "join": self.join, "channels": self.channels}
+        on |= {"atlas": self.atlas, "spacing": self.spacing}
         return tuple(step for step, asked in on.items() if asked)
 
 
@@ -89,14 +96,10 @@ def applied(found: list[Found], preparation: Preparation) -> list[Found]:
     done = chosen(found, preparation.join) if preparation.join else found
     for info, _ in done:
         _check(info, preparation)
+    done = [_by_itself(one, preparation) for one in done]
     how = preparation.interpolation
-    done = [_step(one, sound) for one in done]
-    if preparation.median:
-        done = [_step(one, median, preparation.median) for one in done]
-    if preparation.n4:
-        done = [_step(one, n4) for one in done]
     if preparation.join:
-        done = [joined(done, Way(preparation.register, how))]
+        done = [_selected(joined(done, Way(preparation.register, how)), preparation.channels)]
     if preparation.atlas:
         done = [_step(one, in_atlas, preparation.atlas, how) for one in done]
     if preparation.spacing:
@@ -105,18 +108,56 @@ def applied(found: list[Found], preparation: Preparation) -> list[Found]:
     return [(_info(info, preparation, asked), cases) for info, cases in done]
 
 
+def _by_itself(found: Found, preparation: Preparation) -> Found:
+    """The dataset with the steps that take its channels one by one, each on its own grid."""
+    found = _step(found, sound)
+    if not preparation.join:  # so nothing is computed of what is left out
+        found = _selected(found, preparation.channels)
+    if preparation.steps != ("channels",):
+        found = _step(found, with_software)
+    if preparation.median:
+        found = _step(found, median, preparation.median)
+    return _step(_of_mr(found), n4) if preparation.n4 else found
+
+
 def _check(info: Info, preparation: Preparation) -> None:
     """Refuse steps that make no sense for what the dataset shows."""
-    strange = [channel.name for channel in info.channels if channel.modality != "MR"]
-    if preparation.n4 and strange:
-        raise UsageError(
-            f"N4 is for MR; {info.name} has {', '.join(strange)}",
-            mend="leave out --n4, or pick the datasets of MR with --only",
-        )
     if info.ndim == 2 and (preparation.n4 or preparation.atlas or preparation.join):
         raise UsageError(f"{info.name} holds pictures; N4, joining and an atlas are for volumes")
     if info.preparation:
         raise UsageError(f"{info.name} was prepared before it came here", mend="prepare the original data")
+
+
+def _of_mr(found: Found) -> Found:
+    """The dataset, of which every channel is MR."""
+    info, _ = found
+    if strange := [channel.name for channel in info.channels if channel.modality != "MR"]:
+        raise UsageError(
+            f"N4 is for MR; {info.name} has {', '.join(strange)}",
+            mend="leave out --n4, or pick the datasets of MR with --only",
+        )
+    return found
+
+
+def _selected(found: Found, names: tuple[str, ...]) -> Found:
+    """The dataset with these channels alone, in this order; it says of which. All where none is named."""
+    info, cases = found
+    if not names:
+        return found
+    there = {channel.name: channel for channel in info.channels}
+    for name in names:
+        if name not in there:
+            near = closest(name, there)
+            raise UsageError(
+                f"{info.name} has no channel '{name}'." + (f" Did you mean '{near}'?" if near else ""),
+                mend=f"its channels: {', '.join(there)}; of several datasets --only takes those that have it",
+            )
+    info = dataclasses.replace(
+        info,
+        channels=tuple(there[name] for name in names),
+        preparation={"channels": f"{', '.join(names)} of {', '.join(there)}"},
+    )
+    return _step((info, cases), kept, names)
 
 
 def _step(found: Found, step: Callable[..., Loaded], *arguments: object) -> Found:
@@ -126,17 +167,20 @@ def _step(found: Found, step: Callable[..., Loaded], *arguments: object) -> Foun
 
 
 def _info(info: Info, preparation: Preparation, asked: Told) -> Info:
+    native = "all channels" if preparation.steps == ("channels",) else "native grids"
     warning = (
-        f"prepared ({', '.join(preparation.steps)}): scores on it are not comparable with those on native grids "
+        f"prepared ({', '.join(preparation.steps)}): scores on it are not comparable with those on {native} "
         "or of other preparations"
     )
     name = safe_id("-".join([info.name, *_suffixes(preparation)]))
+    asked = {**asked, **info.preparation}
     return dataclasses.replace(info, name=name, warnings=(*info.warnings, warning), preparation=asked)
 
 
 def _suffixes(preparation: Preparation) -> list[str]:
-    """What was asked for, in a name: median3, n4, rigid, in-mni152, 1x1x5mm, linear."""
-    found = [f"median{preparation.median}"] if preparation.median else []
+    """What was asked for, in a name: t1, median3, n4, rigid, in-mni152, 1x1x5mm, linear."""
+    found = [re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") for name in preparation.channels]
+    found += [f"median{preparation.median}"] if preparation.median else []
     found += ["n4"] if preparation.n4 else []
     found += ["rigid"] if preparation.register == "rigid" else []
     found += [f"in-{safe_id(_title(preparation.atlas))}"] if preparation.atlas else []
@@ -149,7 +193,10 @@ def _title(path: Path) -> str:
 
 
 def _recorded(preparation: Preparation) -> dict[str, str | float]:
-    """What was asked for with its parameters. `steps` names all of it, so fewer steps are never taken for the same."""
+    """What was asked for with its parameters, but for `channels`, which each dataset has of its own.
+
+    `steps` names all of it, so fewer steps are never taken for the same.
+    """
     from converters.registration import AFFINE, RIGID
     from converters.resample import MEDIAN, N4
 
@@ -167,6 +214,6 @@ def _recorded(preparation: Preparation) -> dict[str, str | float]:
         found |= {"atlas": _title(preparation.atlas), "atlas_sha256": data_sha256(volume), "affine": AFFINE}
     if preparation.spacing:
         found["spacing_mm"] = sizes_told(preparation.spacing)
-    if set(preparation.steps) - {"median", "n4"}:
+    if set(preparation.steps) - {"median", "n4", "channels"}:
         found["interpolation"] = preparation.interpolation
     return found

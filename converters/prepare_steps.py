@@ -1,4 +1,4 @@
-"""The steps of a preparation: each gives a function that loads a case with one more thing done to it."""
+"""The steps of a preparation: each loads a case with one more thing done to it, by the loading before it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -45,14 +45,30 @@ def atlas_of(path: Path) -> Volume:
 
 def sound(load: Load, info: Info) -> Loaded:
     """The case as it is loaded, after the checks of a conversion: on another grid a wrong label could not be told."""
-    import SimpleITK
-
     loaded = load()
     check_grids(info, loaded)
     for name, volume in drawn_in(loaded):
         as_label(name, volume, info)
+    return loaded
+
+
+def with_software(load: Load, _: Info) -> Loaded:
+    """The case, saying what computes the steps after this one."""
+    import SimpleITK
+
+    loaded = load()
     version = f"SimpleITK {SimpleITK.Version.VersionString()}"
     return dataclasses.replace(loaded, preparation={**loaded.preparation, "software": version})
+
+
+def kept(load: Load, _: Info, channels: tuple[str, ...]) -> Loaded:
+    """The case with these of its channels alone, in this order."""
+    loaded = load()
+    return dataclasses.replace(
+        loaded,
+        images={name: loaded.images[name] for name in channels},
+        acquisition={name: told for name, told in loaded.acquisition.items() if name in channels},
+    )
 
 
 def median(load: Load, _: Info, edge: int) -> Loaded:

@@ -15,6 +15,7 @@ from converters.files import write_bytes
 Array = npt.NDArray[np.generic]
 _ENDS = ("LR", "PA", "IS")  # the negative and the positive end of each world axis
 WORLD = {end: axis for axis, ends in enumerate(_ENDS) for end in ends}  # axis code -> world axis
+RUNS = ("right-left", "front-back", "foot-head")  # of each world axis, for people
 _ENDS_OF = {end: ends for ends in _ENDS for end in ends}
 
 

@@ -35,8 +35,9 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--join", metavar="A,B,...", help="Preparation 2: these as channels of one, by subject, on the grid of A."
 )
 @click.option("--register", type=click.Choice(["header", "rigid"]), default="header", help="How --join lays them.")
-@click.option("--atlas", type=FILE, help="Preparation 3: affine registration into the space of this NIfTI image.")
-@click.option("--spacing", metavar="X,Y,Z", help="Preparation 4: resample to these mm along right, anterior, superior.")
+@click.option("--channels", metavar="A,B,...", help="Preparation 3: these channels alone, in this order.")
+@click.option("--atlas", type=FILE, help="Preparation 4: affine registration into the space of this NIfTI image.")
+@click.option("--spacing", metavar="X,Y,Z", help="Preparation 5: resample to these mm along right, anterior, superior.")
 @click.option("--interpolation", type=click.Choice(["bspline", "linear"]), default="bspline", help="Of images.")
 @DRY_RUN
 @JSON
@@ -82,14 +83,18 @@ def command(  # the options of the command line
     return max(codes)  # a fault of the machine, such as a full disk, over one of the data
 
 
-_PREPARATION = ("median", "n4", "join", "register", "atlas", "spacing", "interpolation")
+_PREPARATION = ("median", "n4", "join", "register", "channels", "atlas", "spacing", "interpolation")
 
 
-def _preparation(join: str | None, spacing: str | None, **told: Any) -> "Preparation":
+def _preparation(join: str | None, channels: str | None, spacing: str | None, **told: Any) -> "Preparation":
     from converters.preparation import Preparation, spacing_of
 
-    names = () if join is None else tuple(part.strip() for part in join.split(","))
-    return Preparation(join=names, spacing=None if spacing is None else spacing_of(spacing), **told)
+    where = None if spacing is None else spacing_of(spacing)
+    return Preparation(join=_names(join), channels=_names(channels), spacing=where, **told)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(part.strip() for part in text.split(","))
 
 
 def _tell(report: "Report", as_json: bool) -> None:

@@ -272,6 +272,31 @@ def test_pictures_in_colours_are_three_channels_of_one_file():
     assert (given.name, given.files.keys()) == ("b", {"image"})
 
 
+def test_of_a_picture_in_colours_a_model_takes_the_channels_that_were_kept(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    (tmp_path / "raw" / "images").mkdir(parents=True)
+    Image.fromarray(pixels).save(tmp_path / "raw" / "images" / "a.png")
+    lines = (
+        'name = "again"',
+        'licence = "CC0-1.0"',
+        'citation = "nobody"',
+        'modality = "OT"',
+        "ndim = 2",
+        "rgb = true",
+    )
+    (tmp_path / "raw" / "frugalseg.toml").write_text("\n".join((*lines, 'images = "images"')) + "\n")
+    for kept in (("red",), ("blue", "red")):
+        asked = Preparation(channels=kept)
+        (report,) = convert("folder", tmp_path / "raw", tmp_path / "data", preparation=asked)
+        inputs = inputs_of(Dataset.load(report.root))
+        given = unseen.named([str(tmp_path / "raw" / "images" / "a.png")], inputs)
+        made, _, failures = dataset_of(given, inputs, Reading(), tmp_path / report.name)
+        (case,), (expected,) = made.cases, Dataset.load(report.root).cases
+        assert failures == {} and tuple(case.images) == kept
+        digests = [[image.data_sha256 for image in one.images.values()] for one in (case, expected)]
+        assert digests[0] == digests[1]
+
+
 @pytest.fixture(scope="module")
 def lungs(tmp_path_factory):
     """Made-up PNG pictures, converted, and a model of them on a grid in mm."""
