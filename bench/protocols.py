@@ -101,15 +101,19 @@ def numbers(protocol: Protocol) -> str:
 
 
 def notices(view: Dataset) -> list[str]:
-    """What a person should know before reading a number: shares that were rounded, strokes that no expert drew."""
+    """What a person should know before reading a number: shares that were rounded, strokes that no expert drew.
+
+    Slices of joined cases that run along another axis, too.
+    """
     parent = view.file.bench.parent
     if parent is None:
         return []
     facts = parent.protocol
     n, k = int(facts["training_subjects"]), int(facts["labelled_subjects"])
+    found = _of_joined(view) if "unlabelled" in facts else []
     if not k:  # where images are the target nobody has to label any
-        return []
-    found = _rounded(str(facts["protocol"]), int(facts["percent"]), (n, k), "training subjects", "labelled")
+        return found
+    found += _rounded(str(facts["protocol"]), int(facts["percent"]), (n, k), "training subjects", "labelled")
     if "disturbed_subjects" in facts:
         disturbed = (k, int(facts["disturbed_subjects"]))
         found += _rounded(
@@ -118,6 +122,12 @@ def notices(view: Dataset) -> list[str]:
     if re.match(r"simulated.* scribble\b", str(facts["annotator"])):
         found.append(f"{facts['protocol']}: the scribbles are simulated from the reference labels")
     return found
+
+
+def _of_joined(view: Dataset) -> list[str]:
+    from bench import unlabelled  # numpy
+
+    return unlabelled.notices(view)
 
 
 def _numbered(name: str) -> Protocol:
