@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from baselines.losses import entropy
@@ -13,8 +14,9 @@ from baselines.ramps import ramp_up
 class Teacher(Network):
     """A network that follows a student and learns no gradient. Its weights are named as the student's are.
 
-    Averages float buffers, the norm's statistics, as well as parameters; counters are copied. Most public codes average
-    parameters only, so that the statistics drift. Tarvainen and Valpola, NeurIPS 2017.
+    Averages float buffers, the norm's statistics, as well as parameters; counters are copied, and no forward of its own
+    moves a statistic. Most public codes average parameters only, so that the statistics are those of its own forwards.
+    Tarvainen and Valpola, NeurIPS 2017.
     """
 
     def __init__(self, student: Network, fresh: Network) -> None:
@@ -25,6 +27,9 @@ class Teacher(Network):
         super().__init__(fresh.body, fresh.multiple, fresh.precision, fresh.memory_format != torch.preserve_format)
         self.load_state_dict(student.state_dict())
         self.requires_grad_(False)
+        for layer in self.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.momentum = 0.0  # of the running statistics: they are the average of the student's
         # Where each pair of tensors is kept, found once, and no tensors: a move to a device puts new ones there.
         self._pairs = []
         found = {id(tensor): path for path, tensor in self.state_dict(keep_vars=True).items()}  # a shared one once

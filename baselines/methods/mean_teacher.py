@@ -20,8 +20,8 @@ class MeanTeacher(Method):
     whole training (published: 0.1 at 30 000 steps), noise clamp(0.1 N(0, 1), -0.2, 0.2), teacher decay
     min(1 - 1 / (step + 1), 0.99) after every step. The student predicts.
 
-    Differs from the public codes: the teacher's norm statistics are averaged too (they average parameters only, so
-    its buffers drift), and consistency does not wait for a fixed step number. Where every image is annotated, the
+    Differs from the public codes: the teacher's norm statistics are averages of the student's, too (there they are
+    of its own forwards), and consistency does not wait for a fixed step number. Where every image is annotated, the
     consistency is taken over all images.
     """
 

@@ -56,6 +56,19 @@ def test_parameters_and_statistics_are_averaged_and_counters_copied(step, decay)
     assert any("running_var" in name for name in before)
 
 
+@torch.no_grad()
+def test_its_own_forwards_move_no_statistic():
+    student, teacher = pair()
+    before = state(teacher)
+    image = torch.randn(2, 1, 16, 16)
+    normalised = teacher.train()(image)[0]
+    assert not torch.equal(normalised, teacher.eval()(image)[0])  # in training, by the statistics of the batch
+    after = {name: value for name, value in state(teacher).items() if value.is_floating_point()}
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    teacher.train().move(9, 0.9)
+    assert_same(state(teacher), expected(before, student.state_dict(), 0.9))
+
+
 def test_it_starts_as_the_student_and_learns_no_gradient():
     fresh = maker(spec())
     student = fresh()
