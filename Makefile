@@ -75,8 +75,9 @@ docs: $(READY) ## the documentation as a web site, in build/docs/site: strictly,
 blocks: $(READY) ## run the blocks of the documentation's pages on made-up patients: ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m blocks -rs tests/docs tests/test_extend.py
 
-networks: $(READY) ## write docs/networks.md: parameters, multiplications, and what the records say (installs MONAI: 10 MB)
+networks: $(READY) ## test MONAI's networks, too (installs it: 10 MB), and write docs/networks.md
 	$(call install,.[dev$(comma)monai])
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs tests/baselines/test_networks.py
 	$(BIN)/python -c "from pathlib import Path; from bench.networks import publish; publish(Path())"
 
 studies: $(READY) ## both studies on made-up patients, tiny: 32 runs and one: five minutes
