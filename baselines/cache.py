@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.config import TrainConfig
-from baselines.grid import network_size, normalise, resample, to_network
+from baselines.grid import faced, network_size, normalise, resample, to_network
 from baselines.pack import Arrays, packed
 from baselines.stages import DOUBTED
 from converters.dataset import IGNORE, Case, Dataset
@@ -94,6 +94,7 @@ def prepare(
         root: folder of packs, in which images are shared by all views of the same cases; None: in memory.
         values: of the cases, by id, where the task asks for one; see `Prepared.value`.
     """
+    view = dataclasses.replace(view, cases=tuple(faced(case, config) for case in view.cases))
 
     def part(name: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
         return packed(root, _made_of(view, config, name), make)

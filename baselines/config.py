@@ -86,7 +86,7 @@ class TrainConfig(Settings):
     """Everything that decides a training run, given a view and a seed."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"foreground_by", "accumulate", "compile", "snapshots", "intensity", "class_weights"}
+        {"foreground_by", "accumulate", "compile", "snapshots", "intensity", "class_weights", "plane"}
     )
 
     method: str = "supervised"
@@ -99,6 +99,8 @@ class TrainConfig(Settings):
     patch: tuple[int, ...] = (128, 128)  # 2 numbers: slices; 3: volumes, slice axis first
     # Resize to the patch, or a spacing in mm with crop and pad, or every case's own voxels with crop and pad.
     grid: Literal["resize", "native"] | tuple[float, ...] = "resize"
+    # Of slices, and of the first axis of a patch in 3D: "stack", as each case was acquired; or one for all cases.
+    plane: Literal["stack", "sagittal", "coronal", "axial"] = "stack"
     window: tuple[float, float] | None = (
         None  # intensities are clipped to this; None: to the 0.5th and 99.5th percentile
     )

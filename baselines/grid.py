@@ -7,6 +7,7 @@ Voxel centres map as (i + 0.5) * scale - 0.5, so the field of view is kept; shri
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,9 +15,18 @@ import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
 from baselines.config import TrainConfig
-from converters.dataset import Geometry
+from converters.dataset import Case, Geometry
 
 Intensity = Literal["window", "zscore", "range"]
+_NORMALS = {"sagittal": 0, "coronal": 1, "axial": 2}  # axes of the uniform format, which are RAS+
+
+
+def faced(case: Case, config: TrainConfig) -> Case:
+    """The case as if it had been stacked across the plane that training asks for; not a voxel changes."""
+    if config.plane == "stack":
+        return case
+    geometry = msgspec.structs.replace(case.geometry, slice_axis=_NORMALS[config.plane])
+    return msgspec.structs.replace(case, geometry=geometry)
 
 
 def network_axes(geometry: Geometry) -> tuple[int, int, int]:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import msgspec
+
+from baselines.config import TrainConfig
 from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.files import read_json, write_json
@@ -10,9 +13,12 @@ from converters.inputs import Inputs, inputs_of
 INPUTS = "inputs.json"
 
 
-def save_inputs(view: Dataset, folder: Path) -> None:
+def save_inputs(view: Dataset, folder: Path, config: TrainConfig) -> None:
     """Write it beside the model that was trained on the view."""
-    write_json(folder / INPUTS, inputs_of(view))
+    inputs = inputs_of(view)
+    if config.plane != "stack":  # then it does not matter along which axis an image was acquired
+        inputs = msgspec.structs.replace(inputs, slice_axis=None)
+    write_json(folder / INPUTS, inputs)
 
 
 def read_inputs(model: Path) -> Inputs:

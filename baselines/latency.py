@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.device import settings
+from baselines.grid import faced
 from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
 from baselines.predict import Setting, case_image, opened, predict_case, windows_of, write_case
@@ -47,6 +48,7 @@ def prediction(model: Path, dataset: Dataset, case: Case, out: Path, setting: Se
     """
     device = torch.device(setting.device)
     method, spec, precision = opened(model, dataset, setting)
+    case = faced(case, spec.config)
     one = torch.zeros(1, spec.net.in_channels, *spec.config.patch, device=device)
     with settings(spec.config, device), torch.inference_mode():
         windows = windows_of(method, spec, setting.config, device)

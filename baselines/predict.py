@@ -17,7 +17,7 @@ from baselines.answers import answered, pictured, write_answer, write_pictures
 from baselines.cache import read_image
 from baselines.config import PredictConfig
 from baselines.device import settings
-from baselines.grid import network_axes, network_size, normalise, resample, to_case
+from baselines.grid import faced, network_axes, network_size, normalise, resample, to_case
 from baselines.meter import Meter, Tally, cost, macs
 from baselines.method import Method
 from baselines.model import ModelSpec, compile_networks, load_model
@@ -49,6 +49,7 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
     """
     device = torch.device(setting.device)
     method, spec, precision = opened(model, dataset, setting)
+    cases = [faced(case, spec.config) for case in cases]
     with settings(spec.config, device), torch.inference_mode(), ThreadPoolExecutor(1) as beside:
         meter = Meter(device, Tally(), warmup=0)
         windows = windows_of(method, spec, setting.config, device)

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.config import PredictConfig
+from baselines.grid import faced
 from baselines.meter import Meter
 from baselines.method import Method
 from baselines.model import ModelSpec
@@ -118,8 +118,12 @@ def _predicting(drawing: Drawing, device: torch.device, meter: Meter) -> Probabi
         return None
     spec, view = drawing.spec, drawing.view
     windows = windows_of(drawing.method, spec, PredictConfig(), device)
-    image = partial(case_image, spec, view, meter)
-    return lambda case: case_probabilities(windows, image(case).to(device), case, meter)
+
+    def probabilities(case: Case) -> npt.NDArray[np.float32]:
+        case = faced(case, spec.config)
+        return case_probabilities(windows, case_image(spec, view, meter, case).to(device), case, meter)
+
+    return probabilities
 
 
 def _paired(cases: Sequence[Case], drawn: Iterator[Drawn]) -> Iterator[tuple[Case, Drawn]]:

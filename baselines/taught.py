@@ -7,7 +7,7 @@ import msgspec
 from baselines import values
 from baselines.balance import median_frequency
 from baselines.config import NetSpec, TrainConfig
-from baselines.grid import typical_spacing
+from baselines.grid import faced, typical_spacing
 from baselines.method import Method
 from baselines.model import ModelSpec, goal_of
 from baselines.task import LABELS, find, refused
@@ -27,13 +27,15 @@ def model_spec(view: Dataset, config: TrainConfig, seed: int, task: str = LABELS
         if reason := refused(task, config):
             raise BenchError(reason)
         known = values.known(view, find(task))
+    if config.plane != "stack" and view.file.bench.ndim == 2:
+        raise BenchError(f"train.plane = {config.plane}, and these images are pictures", mend="--set train.plane=stack")
     goal = goal_of(task, known, config)
     net = NetSpec(
         config=config.net,
         in_channels=len(view.channels),
         classes=goal.outputs(len(view.channels)) if goal is not None else view.classes,
         patch=config.patch,
-        spacing=typical_spacing([case.geometry for case in view.cases], config),
+        spacing=typical_spacing([faced(case, config).geometry for case in view.cases], config),
         precision=config.precision,
         channels_last=config.channels_last,
         head=goal.head if goal is not None else "voxel",

@@ -105,7 +105,7 @@ def train(view: Dataset, config: TrainConfig, out: Path, setting: Setting, task:
         method = ran.loop.method
         if ranks.leads():
             save_model(method, spec, out)
-            save_inputs(view, out)
+            save_inputs(view, out, config)
         sample = torch.zeros(1, spec.net.in_channels, *config.patch, device=device)
         more = More(parts=ran.loop.parts, held_items_per_s=ran.loop.held_rate(), macs=macs(method, sample))
         spent = cost(ran.tally, device, config.batch, config.precision, **more)

@@ -64,7 +64,10 @@ def notices(view: Dataset) -> list[str]:
     )
     if not theirs or theirs == own:
         return []
-    return [f"slices of {joined} run {theirs}, those of {view.name} {own}: a network sees the former turned"]
+    return [
+        f"slices of {joined} run {theirs}, those of {view.name} {own}: a network sees the former turned, "
+        "unless --set train.plane cuts all cases alike"
+    ]
 
 
 def _runs(cases: Iterable[Case]) -> str:

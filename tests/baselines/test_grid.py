@@ -1,13 +1,14 @@
 """Grids: there and back, and nothing moves on the way."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.config import TrainConfig
-from baselines.grid import network_axes, network_size, normalise, resample, to_case, to_network, typical_spacing
+from baselines.config import TrainConfig, plain
+from baselines.grid import faced, network_axes, network_size, normalise, resample, to_case, to_network, typical_spacing
 from converters.dataset import Geometry
 
 
@@ -29,6 +30,15 @@ def test_network_axes_put_slices_first_and_can_be_undone(axis):
     assert network_axes(of)[0] == axis
     assert there.shape[0] == array.shape[axis]
     assert np.array_equal(to_case(there, of), array)
+
+
+@pytest.mark.parametrize(("plane", "axis"), [("stack", 2), ("sagittal", 0), ("coronal", 1), ("axial", 2)])
+def test_a_case_is_cut_in_the_plane_that_is_asked_for(whole, plane, axis):
+    case = whole.cases[0]
+    seen = faced(case, TrainConfig(plane=plane))
+    assert (case.geometry.slice_axis, seen.geometry.slice_axis) == (2, axis)
+    assert msgspec.structs.replace(seen, geometry=case.geometry) == case
+    assert "plane" not in plain(TrainConfig()) and plain(TrainConfig(plane="axial"))["plane"] == "axial"
 
 
 def test_a_2d_network_keeps_every_slice():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.cache import read_image
+from baselines.cache import prepare, read_image
 from baselines.config import PredictConfig
-from baselines.grid import normalise, to_case
+from baselines.grid import faced, normalise, to_case
+from baselines.inputs import read_inputs
 from baselines.model import load_model
 from baselines.predict import Setting, predict
 from baselines.train import Setting as Training
@@ -32,6 +33,25 @@ def test_label_maps_lie_on_the_grid_of_the_image(grid, whole, small, tmp_path):
         assert made.same_grid(read_nifti(whole.path(case.images["cine"].file)))
         assert made.array.max() < whole.classes
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["s00-ed.nii.gz", "s00-es.nii.gz"]
+
+
+@pytest.mark.parametrize("patch", [(16, 16), (8, 16, 16)])
+def test_slices_in_another_plane_are_learnt_and_come_back_on_the_grid_of_the_image(patch, whole, small, tmp_path):
+    config = small(patch=patch, plane="sagittal", grid="native")
+    case, seen = whole.cases[0], faced(whole.cases[0], config)
+    image = normalise(read_image(whole, seen), None)
+    assert image.shape[1] == case.geometry.shape[0]
+    assert np.array_equal(prepare(whole, config)[0].image, image.numpy().astype(np.float16))
+    assert not np.array_equal(prepare(whole, small(patch=patch, grid="native"))[0].image, image)
+    train(whole, config, tmp_path / "model", Training())
+    assert read_inputs(tmp_path / "model").slice_axis is None  # any will do
+    predict(tmp_path / "model", whole, [case], tmp_path / "out", Setting())
+    method, _ = load_model(tmp_path / "model", torch.device("cpu"))
+    with torch.inference_mode():
+        logits = torch.cat(list(Windows(method, (1, *patch)[-3:], PredictConfig(), 64).logits(image)), 1)
+    made = read_label(tmp_path / "out" / f"{case.id}.nii.gz")
+    assert made.same_grid(read_nifti(whole.path(case.images["cine"].file)))
+    assert np.array_equal(made.array, to_case(logits.argmax(0).to(torch.uint8).numpy(), seen.geometry))
 
 
 def test_prediction_reads_no_label(model, whole, tmp_path):
