@@ -65,7 +65,8 @@ methods: $(READY) ## write docs/methods.md from the classes
 presets: $(READY) ## write the table of docs/presets.md from the records of its comparison
 	$(BIN)/python -m docsite.tuning
 
-coverage: $(READY) ## write docs/coverage.md from docs/coverage.toml and the committed records
+coverage: $(READY) ## write docs/coverage.md and docs/studies from the committed records
+	$(BIN)/python -m docsite.studies
 	$(BIN)/python -m docsite.coverage
 
 docs: $(READY) ## the documentation as a web site, in build/docs/site: strictly, links and all (installs mkdocs): three minutes

@@ -22,6 +22,8 @@ HOW_TO = (
     "transfer.md",
     "datastores.md",
     "studies.md",
+    "studies/chaos-liver/index.md",
+    "studies/lung-tumour/index.md",
     "presets.md",
     "sweep.md",
     "ranks.md",
