@@ -211,9 +211,12 @@ def _verdicts(sections: Sequence[Sequence[Row]], blocks: Sequence[Block]) -> lis
 
 def _verdict(rows: Sequence[Row], definition: str) -> str:
     who: dict[str, list[str]] = {}
+    apart = []
     for row in rows:
-        if definition in row.standings:
-            who.setdefault(row.standings[definition].verdict, []).append(name(row))
-    if len(who) == 1:
-        return next(iter(who))
-    return ". ".join(f"{named(names)}: {verdict}" for verdict, names in who.items())
+        if (standing := row.standings.get(definition)) is None:
+            continue
+        who.setdefault(standing.verdict, []).append(name(row))
+        if standing.unstable:
+            apart.append(f"{name(row)} {standing.rank_then_mean:.1f}, not {standing.rank}")
+    said = [*who] if len(who) == 1 else [f"{named(names)}: {verdict}" for verdict, names in who.items()]
+    return ". ".join([*said, *([f"patient by patient other ranks: {named(apart)}"] if apart else [])])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from converters.errors import BenchError
@@ -185,8 +184,8 @@ def _standing(found: Scores, i: int, ranks: tuple[Ranking, float], pairs: Sequen
     beats = [names[other] for (one, other), test in mine.items() if test.better and one == i]
     beaten = [names[one] for (one, other), test in mine.items() if test.better and other == i]
     tied = [names[sum(pair) - i] for pair, test in mine.items() if not test.better]
-    untested = [names[sum(pair) - i] for pair, test in mine.items() if test.two_way is None]
-    standing = Standing(
+    tested = [names[sum(pair) - i] for pair, test in mine.items() if not test.better and test.two_way is not None]
+    return Standing(
         rank=order.rank[i],
         low=order.low[i],
         high=order.high[i],
@@ -194,12 +193,8 @@ def _standing(found: Scores, i: int, ranks: tuple[Ranking, float], pairs: Sequen
         rank_then_mean=by_patient,
         tied=tuple(tied),
         beats=tuple(beats),
-        verdict=_claims(found, len(pairs)) or _against(beats, beaten, tied, untested),
+        verdict=_claims(found, len(pairs)) or _against(beats, tested, beaten) or "single seed, no test",
     )
-    if not standing.unstable:
-        return standing
-    apart = f"{standing.verdict}; patient by patient its rank is {by_patient:.1f}, not {standing.rank}"
-    return msgspec.structs.replace(standing, verdict=apart)
 
 
 def _claims(found: Scores, pairs: int) -> str:
@@ -212,9 +207,8 @@ def _claims(found: Scores, pairs: int) -> str:
     return ""
 
 
-def _against(beats: Sequence[str], beaten: Sequence[str], tied: Sequence[str], untested: Sequence[str]) -> str:
-    tested = [other for other in tied if other not in untested]
-    parts = [("better than", beats), ("tied with", tested), ("worse than", beaten), ("single seed, no test:", untested)]
+def _against(beats: Sequence[str], tied: Sequence[str], beaten: Sequence[str]) -> str:
+    parts = [("better than", beats), ("tied with", tied), ("worse than", beaten)]
     return "; ".join(f"{words} {named(names)}" for words, names in parts if names)
 
 

@@ -138,6 +138,11 @@ def test_what_the_tests_say_is_said_below_once_for_all_or_row_by_row(make):
     assert brief.notes == whole.notes[:1] and set(whole.columns) - set(brief.columns) >= {"rank by Dice", "s/case"}
     more = [told(row, verdict="single seed") for row in rows([make(method=name) for name in "abcd"])[0]]
     assert tables([*apart, *more])[0].notes[1].endswith(f"{expected}. 4 rows: single seed")
+    standing = apart[0].standings["dice:v1"]
+    unlike = {"dice:v1": msgspec.structs.replace(standing, rank_then_mean=standing.rank + 1.5)}
+    line = tables([msgspec.structs.replace(apart[0], standings=unlike), apart[1]])[0].notes[1]
+    ranks = f"{standing.rank + 1.5:.1f}, not {standing.rank}"
+    assert line.endswith(f"{expected}. patient by patient other ranks: {names[0]} {ranks}")
 
 
 def test_a_row_whose_seeds_ran_on_several_machines_has_no_speed(make):
