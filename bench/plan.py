@@ -67,12 +67,13 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
-    task_view.shown(dataset, split, protocol, recipe.draw, recipe.task)  # refuses what a view could not be made of
+    task_view.check(recipe.task, protocol)
     # `noisy` is `noisy50`: one run, one folder.
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name, unlabelled=others.name if others else "")
     made = Plan(recipe, dataset, split, protocol, runs, others)
     if recipe.task != LABELS and not made.test:
         raise BenchError(f"no test subject of split '{split.name}' has what task '{recipe.task}' asks for")
+    task_view.shown(dataset, split, protocol, recipe.draw, recipe.task)  # refuses what a view could not be made of
     if recipe.selection != "last" and not made.validation:
         raise BenchError(
             f"split '{split.name}' has no validation subject with a label to select a step by",

@@ -23,9 +23,6 @@ _LABELS = ".nii.gz"
 def check_form(images: Sequence[Given], to: To) -> None:
     """Refuse, before anything is computed, images that have no label map of this form."""
     if to == "dicomseg":
-        from converters.dicom_seg import library
-
-        library()  # said at once where it is not there
         strange = [given for given in images if not _is_series(given)]
         what, mend = "is no DICOM series, which a segmentation refers to", "--to nifti"
     else:
@@ -33,6 +30,10 @@ def check_form(images: Sequence[Given], to: To) -> None:
         what, mend = "is no picture", "--to nifti"
     if strange:
         raise UsageError(f"{next(iter(strange[0].files.values())).name} {what}", mend=mend)
+    if to == "dicomseg":
+        from converters.dicom_seg import library
+
+        library()  # said at once where it is not there
 
 
 def check_room(images: Sequence[Given], out: Path) -> None:

@@ -3,7 +3,9 @@ has the rules for any dataset.
 """
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ from converters.dataset import Dataset
 from converters.phantoms import ixi, mrbrains13
 from converters.phantoms.ixi import Quirks
 from converters.volume import read_label, turned
-from docsite.blocks import blocks
-from docsite.markdown import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = ("steps=2", "patch=[16,16]", "net.widths=[4,8]", "net.dropout=[0.0,0.0]", "batch=4", "threads=1")
 TURNED = (
@@ -38,8 +40,9 @@ def lines(raw, tmp_path, monkeypatch):
     """The example of the page as words, where datasets are made up, from a folder where both sources lie in RAW."""
     (tmp_path / "RAW").symlink_to(raw)
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks(ROOT / "docs" / "protocols.md")
-    words = [shlex.split(line)[1:] for line in block.text.splitlines()]
+    text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\w*\n(bench convert mrbrains13 .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    words = [shlex.split(line)[1:] for line in block.splitlines()]
     names = {name: f"phantom-{name}" for name in ("ixi-t1", "mrbrains13-tissue-t1")}
     made = [[names.get(word, word) if verb != "convert" else word for word in (verb, *rest)] for verb, *rest in words]
     made[-1] += [part for setting in QUICK for part in ("--set", f"train.{setting}")]
