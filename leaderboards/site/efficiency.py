@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from converters.files import digest
-from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, log_scale, marker, panels
+from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, log_scale, marker, named, panels
 from leaderboards.site.plots import metric
 from leaderboards.summary import direction, run_means
 
@@ -71,11 +71,10 @@ def budgets(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     if not lines:
         return None
     figure, (axis,) = panels((1, 1), (6.4, 4.0))
-    if lone := [(x, fmean(runs)) for each in series if len(each.points) == 1 for x, runs in each.points.items()]:
-        hours, means = zip(*lone, strict=True)
-        axis.scatter(hours, means, s=14, color=GREY, alpha=0.6, label="methods with one budget")
+    _dots(axis, [each for each in series if len(each.points) == 1], direction(definition))
     _curves(axis, lines)
     log_scale(axis)
+    axis.margins(x=0.12)  # room for the names
     _labels(axis, "estimated hours of annotation", definition)
     told = [f"{each.name}, {x:.3g} h: {fmean(each.points[x]):.3f}" for each in series for x in each.points]
     every = listed(told, most=len(told))
@@ -138,6 +137,18 @@ def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
         axis.plot(places, middle, color=colour(i), marker=marker(i), markersize=5, label=entry(each.name))
         if len(places) == 1:
             axis.plot(places * 2, [*low, *high], color=colour(i), alpha=0.4)
+
+
+def _dots(axis: "Axes", series: Sequence[_Series], way: int) -> None:
+    """A dot for each, and the name of the best at its place."""
+    dots = [(x, fmean(runs), each.name.partition(",")[0]) for each in series for x, runs in each.points.items()]
+    if not dots:
+        return
+    hours, means, _ = zip(*dots, strict=True)
+    axis.scatter(hours, means, s=14, color=GREY, alpha=0.6, label="methods with one budget")
+    for place in sorted(set(hours)):
+        x, y, name = max((dot for dot in dots if dot[0] == place), key=lambda dot: way * dot[1])
+        axis.annotate(named(name), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=GREY)
 
 
 def _full(axis: "Axes", series: Sequence[_Series], definition: str) -> None:

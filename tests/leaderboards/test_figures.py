@@ -144,6 +144,7 @@ def test_budgets_of_all_kinds_of_labels_share_an_axis_but_no_line(budgeted):
     }
     (lone,) = [each for each in axis.collections if each.get_label() == "methods with one budget"]
     assert lone.get_offsets().tolist() == [[8.0, pytest.approx(0.8)]]
+    assert [text.get_text() for text in axis.texts] == ["cps"]
     assert axis.get_xscale() == "log"
 
 
