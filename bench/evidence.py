@@ -18,7 +18,7 @@ from converters.errors import BenchError
 from converters.files import digest, inside
 from converters.volume import data_sha256, read_label
 from leaderboards.record import CaseScore, Record
-from leaderboards.rules import PREDICTION
+from leaderboards.rule import PREDICTION
 from leaderboards.summary import HEADLINE, family, short
 
 _ROUNDING = 1e-9

@@ -14,7 +14,7 @@ from converters.files import digest
 from converters.volume import data_sha256, read_label
 from leaderboards import facts
 from leaderboards.record import FORMAT, CaseScore, Record
-from leaderboards.rules import FOREIGN
+from leaderboards.rule import FOREIGN
 
 UNSTATED = "unstated"
 

@@ -16,7 +16,7 @@ from converters.errors import BenchError
 from converters.files import Strict, inside, read_json, replacing, sha256, write_bytes, write_json
 from converters.volume import Volume, data_sha256, read_label, write_nifti
 from leaderboards.record import Record
-from leaderboards.rules import PREDICTION
+from leaderboards.rule import PREDICTION
 from leaderboards.verification import beside
 
 FORMAT = 1

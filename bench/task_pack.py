@@ -8,7 +8,7 @@ from bench.value_score import Said
 from converters.errors import BenchError
 from converters.files import digest, read_json
 from leaderboards.record import Record
-from leaderboards.rules import PREDICTION
+from leaderboards.rule import PREDICTION
 
 
 def values(record: Record, predictions: Path) -> Iterator[tuple[str, Said]]:

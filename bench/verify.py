@@ -18,6 +18,7 @@ from converters.errors import BenchError, UsageError
 from converters.files import Strict, read_json, sha256
 from leaderboards import rules
 from leaderboards.record import Record
+from leaderboards.rule import is_foreign
 from leaderboards.summary import family, leading
 from leaderboards.task_rules import of_labels
 from leaderboards.tasks import title
@@ -159,7 +160,7 @@ def _cases(work: _Work) -> Iterator[str]:
 @check("share", RESCORED, "A run of ours saw as many labelled subjects as its protocol allows.")
 def _share(work: _Work) -> Iterator[str]:
     budget = work.record.budget
-    if rules.is_foreign(work.record) or budget is None:
+    if is_foreign(work.record) or budget is None:
         return
     percent = protocols.parse(work.record.protocol).percent
     asked = work.grounds.scorer.asked

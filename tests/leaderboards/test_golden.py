@@ -9,7 +9,8 @@ from bench.schemas import schemas
 from converters.files import canonical_json, digest
 from leaderboards.collect import load
 from leaderboards.record import FORMAT, Record
-from leaderboards.rules import broken, is_foreign
+from leaderboards.rule import is_foreign
+from leaderboards.rules import broken
 from leaderboards.table import rows
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,8 @@ import pytest
 from converters.files import digest
 from leaderboards.collect import files
 from leaderboards.record import Record
-from leaderboards.rules import FOREIGN, RULES, broken, faults, is_foreign
+from leaderboards.rule import FOREIGN, is_foreign
+from leaderboards.rules import RULES, broken, faults
 
 ROOT = Path(__file__).parents[2]
 VOLUME = {"volume_reference_ml:v1": 1.0, "volume_prediction_ml:v1": 1.0, "volume_false_ml:v1": 0.2}
