@@ -159,10 +159,9 @@ def load_given(given: Given, inputs: Inputs, reading: Reading) -> Loaded:
         raise BenchError("a folder, and pictures are wanted", where=folders[0], mend="name the files in it")
     found = Found(given.name, given.files, {})
     loaded = load(found, given.frame, described(inputs, reading), reading.options)
-    info = info_of(inputs)
-    return (
-        kept(partial(_same, loaded), info, tuple(one.name for one in info.channels)) if in_colours(inputs) else loaded
-    )
+    if not in_colours(inputs):
+        return loaded
+    return kept(partial(_same, loaded), info_of(inputs), tuple(channel.name for channel in inputs.channels))
 
 
 def described(inputs: Inputs, reading: Reading) -> FolderConfig:

@@ -25,6 +25,7 @@ class _Point(NamedTuple):
 
 
 class _Series(NamedTuple):
+    method: str
     name: str
     points: dict[float, list[float]]  # place on the axis -> the mean of each run, lowest first
 
@@ -112,7 +113,7 @@ def _series(groups: "Sequence[Group]", definition: str, place: "Callable[[Group]
             name = f"{method} ({variant})" if alike[method, kind] > 1 else method
             drawn = f" ({draw or 'by hash'})" if len(lines) > 1 else ""
             if known := _known(every, definition):
-                made.append(_Series(", ".join([name, *([kind] if kind else [])]) + drawn, known))
+                made.append(_Series(method, ", ".join([name, *([kind] if kind else [])]) + drawn, known))
     return made
 
 
@@ -141,7 +142,7 @@ def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
 
 def _dots(axis: "Axes", series: Sequence[_Series], way: int) -> None:
     """A dot for each, and the name of the best at its place."""
-    dots = [(x, fmean(runs), each.name.partition(",")[0]) for each in series for x, runs in each.points.items()]
+    dots = [(x, fmean(runs), each.method) for each in series for x, runs in each.points.items()]
     if not dots:
         return
     hours, means, _ = zip(*dots, strict=True)
