@@ -9,12 +9,13 @@ from bench.recipe import PHANTOM
 from bench.study import Run, find, names
 from converters.files import write_bytes
 from docsite.markdown import ROOT
+from leaderboards.collect import RESULTS as COMMITTED
+from leaderboards.collect import files
 from leaderboards.record import Record
 from leaderboards.site import logs
 
-RESULTS = ROOT / "leaderboards" / "results"
+RESULTS = ROOT.joinpath(*COMMITTED)
 FOLDER = ROOT / "docs" / "studies"
-_NO_RECORD = (".verified.json",)
 
 
 def pages(results: Path) -> dict[str, bytes]:
@@ -28,8 +29,8 @@ def pages(results: Path) -> dict[str, bytes]:
 
 def _runs(results: Path, name: str) -> Iterator[Run]:
     """Its finished runs; datasets of a study have names that begin with its own."""
-    for file in sorted(results.glob(f"{PHANTOM}{name}*/*.json")):
-        if not file.name.endswith(_NO_RECORD):
+    for file in files([results]):
+        if file.parent.name.startswith(f"{PHANTOM}{name}"):
             record = Record.load(file)
             if record.status == "done":
                 yield Run(record, logs.read(logs.beside(file)))

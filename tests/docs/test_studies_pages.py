@@ -3,6 +3,7 @@
 import shutil
 
 from docsite.studies import FOLDER, RESULTS, pages
+from leaderboards.collect import RESULTS as COMMITTED
 
 
 def test_the_pages_are_those_that_the_records_give():
@@ -13,12 +14,13 @@ def test_the_pages_are_those_that_the_records_give():
 def test_a_study_is_found_by_the_names_of_its_datasets(tmp_path):
     (source,) = list((RESULTS / "phantom-acdc").glob("full-supervised-*.log.jsonl"))[:1]
     record = source.with_name(source.name.removesuffix(".log.jsonl") + ".json")
+    results = tmp_path.joinpath(*COMMITTED)
     for name in ("phantom-lung-tumour", "phantom-other"):
-        (tmp_path / name).mkdir()
+        (results / name).mkdir(parents=True)
         for file in (source, record, record.with_suffix(".verified.json")):
-            shutil.copy(file, tmp_path / name)
-    made = pages(tmp_path)
+            shutil.copy(file, results / name)
+    made = pages(results)
     assert all(place.startswith("lung-tumour/") for place in made) and any("loss-" in place for place in made)
     assert b"Made-up patients" in made["lung-tumour/index.md"]
-    shutil.rmtree(tmp_path / "phantom-lung-tumour")
-    assert pages(tmp_path) == {}
+    shutil.rmtree(results / "phantom-lung-tumour")
+    assert pages(results) == {}
