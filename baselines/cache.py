@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.config import TrainConfig
-from baselines.grid import faced, network_size, normalise, resample, to_network
+from baselines.grid import faced, network_size, normalise, resample, resample_labels, to_network
 from baselines.pack import Arrays, packed
 from baselines.stages import DOUBTED
 from converters.dataset import IGNORE, Case, Dataset
@@ -20,7 +20,7 @@ from converters.errors import BenchError
 from converters.files import digest
 from converters.volume import data_sha256, read_label, read_nifti
 
-PREPROCESSING = 1  # raised when the same case would be prepared otherwise
+PREPROCESSING = 2  # raised when the same case would be prepared otherwise
 
 
 class Extent(enum.IntEnum):
@@ -167,8 +167,7 @@ def _targets(view: Dataset, config: TrainConfig) -> Arrays:
         target = np.full(size, IGNORE, np.uint8)
         if case.label is not None:
             label = to_network(read_label(view.path(case.label.file)).array, case.geometry)
-            nearest = resample(torch.from_numpy(label.astype(np.float32))[None], size, nearest=True)
-            target = nearest[0].numpy().astype(np.uint8)
+            target = resample_labels(label.astype(np.uint8), size)
         yield case.id, target
 
 

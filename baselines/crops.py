@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from baselines.cache import Prepared
+from baselines.cache import Extent, Prepared
 from baselines.config import TrainConfig
 from converters.dataset import IGNORE
 
@@ -36,7 +36,8 @@ def place(case: Prepared, z: int, config: TrainConfig, rng: np.random.Generator)
         return Place(z, (0,) * ndim)
     spare = [size - edge for size, edge in zip(shape, config.patch, strict=True)]
     start = [int(rng.integers(0, s + 1)) if s > 0 else s // 2 for s in spare]
-    if rng.random() >= config.foreground:
+    unlabelled = ndim == 2 and case.extent[z] == Extent.NONE  # drawn as such: it does not move to a labelled slice
+    if rng.random() >= config.foreground or unlabelled:
         return Place(z, tuple(start))
     found = _centre_by_class(case, rng) if by_class else _centre(case, z, ndim, rng)
     if found is None:

@@ -14,12 +14,20 @@ from torch import Tensor
 from baselines import ranks
 
 
-def teacher_noise(image: Tensor, sd: float = 0.1) -> Tensor:
-    """Noise n = clamp(sd N(0, 1), -2 sd, 2 sd) to be added to what a teacher sees. Shape: that of the image.
+def intensity_range(image: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest intensity of each sample and channel. Shape: (B, C, *S) -> twice (B, C, 1, ...)."""
+    axes = tuple(range(2, image.ndim))
+    return image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
 
-    Tarvainen and Valpola, NeurIPS 2017, in the form of SSL4MIS.
+
+def teacher_noise(image: Tensor, sd: float = 0.1) -> Tensor:
+    """Noise to be added to what a teacher sees: n = (max - min) clamp(sd N(0, 1), -2 sd, 2 sd). Shape: the image's.
+
+    Tarvainen and Valpola, NeurIPS 2017, in the form of SSL4MIS, whose images are in [0, 1]: its `sd` is a share of the
+    range, here that of each sample and channel, whatever the unit of intensities.
     """
-    return (ranks.mine(torch.randn_like(ranks.room(image))) * sd).clamp(-2 * sd, 2 * sd)
+    low, high = intensity_range(image)
+    return (high - low) * (ranks.mine(torch.randn_like(ranks.room(image))) * sd).clamp(-2 * sd, 2 * sd)
 
 
 def jittered(image: Tensor, brightness: float = 0.5, contrast: float = 0.5, p: float = 0.8) -> Tensor:
@@ -31,7 +39,7 @@ def jittered(image: Tensor, brightness: float = 0.5, contrast: float = 0.5, p: f
     the hue and saturation that grey images do not have.
     """
     axes = tuple(range(2, image.ndim))
-    low, high = image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
+    low, high = intensity_range(image)
     bright = _uniform(image, max(0.0, 1 - brightness), 1 + brightness).to(image.dtype)
     sharp = _uniform(image, max(0.0, 1 - contrast), 1 + contrast).to(image.dtype)
 

@@ -13,14 +13,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
+from baselines.perturb import intensity_range
+
 Cut = tuple[EllipsisType, slice, slice]
 _FLAT = 1e-6  # below this a spread of intensities, or the mass of a class, counts as none
 
 
 def unit(image: Tensor) -> Tensor:
     """Intensities in [0, 1]: (I - min) / (max - min) of each sample and channel; 0 where there is no spread."""
-    axes = tuple(range(2, image.ndim))
-    low, high = image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
+    low, high = intensity_range(image)
     return (image - low) / (high - low).clamp(min=_FLAT)
 
 

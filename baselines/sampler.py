@@ -79,15 +79,12 @@ class Sampler:
     def _pools(self) -> dict[str, list[Item]]:
         pools: dict[str, list[Item]] = {name: [] for name in _INSTEAD}
         for index, case in enumerate(self.cases):
-            if len(self.config.patch) == 3:
-                items = [(index, 0)]
-            elif case.annotated:
-                items = [(index, int(z)) for z in np.flatnonzero(case.extent != Extent.NONE)]
-            else:
-                items = [(index, z) for z in range(case.target.shape[0])]
-            pools["labelled" if case.annotated else "unlabelled"] += items
-            if case.annotated:
-                pools["trusted" if case.trusted else "untrusted"] += items
+            # A volume is one sample; of slices, those that nobody looked at are unlabelled, whichever case they are of.
+            known = case.extent != Extent.NONE if len(self.config.patch) == 2 else np.array([case.annotated])
+            labelled = [(index, int(z)) for z in np.flatnonzero(known)]
+            pools["labelled"] += labelled
+            pools["trusted" if case.trusted else "untrusted"] += labelled
+            pools["unlabelled"] += [(index, int(z)) for z in np.flatnonzero(~known)]
         return pools
 
     def _order(self, pool: int, size: int, number: int) -> npt.NDArray[np.int64]:

@@ -17,8 +17,8 @@ class MeanTeacher(Method):
     """L = 0.5 (CE + Dice) + lambda(t) mean (p_student(x_u) - p_teacher(x_u + noise))^2.
 
     Tarvainen and Valpola, NeurIPS 2017, in the segmentation setting of SSL4MIS: lambda(t) = weight * ramp over the
-    whole training (published: 0.1 at 30 000 steps), noise clamp(0.1 N(0, 1), -0.2, 0.2), teacher decay
-    min(1 - 1 / (step + 1), 0.99) after every step. The student predicts.
+    whole training (published: 0.1 at 30 000 steps), noise clamp(0.1 N(0, 1), -0.2, 0.2) of each image's range,
+    teacher decay min(1 - 1 / (step + 1), 0.99) after every step. The student predicts.
 
     Differs from the public codes: the teacher's norm statistics are averages of the student's, too (there they are
     of its own forwards), and consistency does not wait for a fixed step number. Where every image is annotated, the

@@ -21,8 +21,8 @@ class USTM(Method):
 
     Liu et al., Pattern Recognition 2022. M is 1 where the entropy of the mean over T = 8 noisy passes of the teacher on
     R x is below (0.75 + 0.25 ramp) ln K. In the setting of WSL4MIS: lambda(t) = weight * ramp over the whole training
-    (published: 1 at 60 000 steps), noise clamp(0.1 N(0, 1), -0.2, 0.2), teacher decay min(1 - 1 / (step + 1), 0.99).
-    One turn for a batch, 0 to 3 quarters. The student predicts.
+    (published: 1 at 60 000 steps), noise clamp(0.1 N(0, 1), -0.2, 0.2) of each image's range, teacher decay
+    min(1 - 1 / (step + 1), 0.99). One turn for a batch, 0 to 3 quarters. The student predicts.
 
     Differs from the public codes: PyMIC's teacher is all zeros after the first step; WSL4MIS has ln 2 whatever the
     number of classes, where ln K is the largest entropy. The norm statistics of the teacher are averaged too.

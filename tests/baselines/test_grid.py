@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.config import TrainConfig, plain
-from baselines.grid import faced, network_axes, network_size, normalise, resample, to_case, to_network, typical_spacing
-from converters.dataset import Geometry
+from baselines.grid import (
+    faced,
+    network_axes,
+    network_size,
+    normalise,
+    resample,
+    resample_labels,
+    to_case,
+    to_network,
+    typical_spacing,
+)
+from converters.dataset import IGNORE, Geometry
 
 
 def geometry(shape=(40, 30, 8), spacing=(1.5, 1.5, 10.0), axis=2):
@@ -77,6 +87,41 @@ def test_resampling_keeps_the_field_of_view(factor):
 def test_nearest_resampling_makes_no_new_values():
     labels = torch.randint(0, 4, (1, 7, 11, 13)).float() * 5
     assert set(resample(labels, (9, 20, 6), nearest=True).unique().tolist()) <= set(labels.unique().tolist())
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(1, 9)] * 3), st.integers(0, 999))
+def test_no_mark_of_an_annotator_is_lost_and_nobody_else_marks(size, to, seed):
+    codes = np.random.default_rng(seed).choice([0, 1, 7, IGNORE], size, p=[0.1, 0.1, 0.1, 0.7]).astype(np.uint8)
+    out = resample_labels(codes, to)
+    assert out.shape == to and out.dtype == np.uint8
+    nearest = resample(torch.from_numpy(codes).float()[None], to, nearest=True)[0].numpy()
+    for place in np.ndindex(to):
+        covered = [
+            [old for old in range(n) if at <= (old + 0.5) * m / n < at + 1]
+            for n, m, at in zip(size, to, place, strict=True)
+        ]
+        told = codes[np.ix_(*covered)].ravel()
+        marks = told[told != IGNORE].tolist()
+        if 0 < len(marks) < len(told):
+            assert out[place] == max(set(marks), key=lambda code: (marks.count(code), code))
+        else:
+            assert out[place] == nearest[place]
+
+
+def test_where_all_is_annotated_labels_are_the_nearest():
+    codes = np.random.default_rng(0).integers(0, 4, (7, 31, 29)).astype(np.uint8)
+    nearest = resample(torch.from_numpy(codes).float()[None], (7, 12, 40), nearest=True)[0].numpy()
+    assert (resample_labels(codes, (7, 12, 40)) == nearest).all()
+    half = codes.copy()
+    half[::2] = IGNORE
+    assert (resample_labels(half, (7, 12, 40))[1::2] == nearest[1::2]).all()
+
+
+def test_a_stroke_one_voxel_wide_stays_a_line_on_a_coarse_grid():
+    codes = np.full((1, 216, 216), IGNORE, np.uint8)
+    codes[0, 101, 20:180] = 3
+    out = resample_labels(codes, (1, 64, 64))
+    assert (out[0, int(101.5 * 64 / 216)] == 3).sum() == 48 and (out != IGNORE).sum() == 48
 
 
 def test_normalised_channels_have_zero_mean_and_unit_spread_each():

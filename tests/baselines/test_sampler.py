@@ -116,6 +116,20 @@ def by_class(patch, cases, batch=8, **more):
     return Sampler(cases, config, {"labelled": 1}, 5)
 
 
+def test_slices_of_an_annotated_case_that_nobody_annotated_are_unlabelled():
+    whole = case("a", slices=8)
+    target = np.where(np.arange(8)[:, None, None] % 4 == 0, whole.target, IGNORE).astype(np.uint8)
+    every_fourth = Prepared("a", whole.image, target, foreground(target))
+    sampler = Sampler([every_fourth], TrainConfig(batch=4, patch=(16, 16)), BOTH, 0)
+    made = [sampler(step) for step in range(6)]
+    seen = [
+        (int(z), bool((t != IGNORE).any())) for batch in made for z, t in zip(batch.slice, batch.target, strict=True)
+    ]
+    assert {z for z, labelled in seen if labelled} == {0, 4}
+    assert {z for z, labelled in seen if not labelled} == {1, 2, 3, 5, 6, 7}
+    assert sum(labelled for _, labelled in seen) == len(seen) / 2
+
+
 def rare(name, shape=(20, 40, 40)):
     """Code 1 fills six slices, code 2 is one voxel of a seventh, code 3 one of an eighth; the last eight are hidden."""
     target = np.full(shape, IGNORE, np.uint8)
@@ -158,10 +172,9 @@ def test_by_class_is_a_pure_function_of_seed_and_step_and_hidden_cases_are_drawn
     one, other = (by_class((16, 16), [rare("a"), hidden], grid=(1.0, 1.0)) for _ in range(2))
     assert [one.draw(step) for step in (9, 2)] == [other.draw(step) for step in (9, 2)]
     mixed = Sampler([rare("a"), hidden], one.config, BOTH, 5)
-    draws = [mixed.draw(step) for step in range(5)]
-    assert {at.slice for draw in draws for c, at in zip(draw.case, draw.places, strict=True) if c == 1} == set(
-        range(20)
-    )
+    draws = [mixed.draw(step) for step in range(7)]  # 20 slices of the hidden case, 8 of the other that nobody marked
+    drawn = [(c, at.slice) for draw in draws for c, at in zip(draw.case, draw.places, strict=True)]
+    assert {z for c, z in drawn if c == 1} == set(range(20)) and {z for c, z in drawn if c == 0} == set(range(20))
 
 
 def test_drawing_touches_no_voxel():
