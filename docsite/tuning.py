@@ -59,7 +59,7 @@ def _line(record: Record, row: Row) -> tuple[str, ...]:
     dice = leading(row.macro)[0]
     return (
         slices,
-        f"{train['foreground']:.0%}",
+        "-" if train["grid"] == "resize" else f"{train['foreground']:.0%}",
         f"{train['batch']} x {train['steps']}",
         record.protocol,
         f"{row.method}{options}",

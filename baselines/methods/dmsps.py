@@ -33,7 +33,7 @@ class DMSPS(Method):
     and only the largest component of each structure is kept. The mean of both decoders predicts, which is what labels
     grow from.
 
-    Limit: with weight 0 and equal decoders it is partial cross-entropy; a dense label does not change.
+    Limit: with weight and dropout 0 and equal decoders it is partial cross-entropy; a dense label does not change.
     """
 
     paper: ClassVar[str] = "Han et al., Medical Image Analysis 2024"

@@ -177,14 +177,14 @@ def overfitted(name):
     return course(make(name))
 
 
-def course(method, steps=STEPS, rate=RATE):
-    """All stages of a method on one batch, watched."""
-    seen = batch_of(type(method))
+def course(method, steps=STEPS, rate=RATE, ndim=2, least=10):
+    """All stages of a method on one batch, watched; `least` steps in each."""
+    seen = batch_of(type(method), ndim)
     found = Course(method, seen)
     learning = {name for name, weight in method.named_parameters() if weight.requires_grad}
     taught = set()
     for stage, found.seen in stages_of(method, seen):
-        _stage(found, taught, max(10, round(steps * stage.share)), rate)
+        _stage(found, taught, max(least, round(steps * stage.share)), rate)
         learning |= {name for name, weight in method.named_parameters() if weight.requires_grad}
     found.untaught = _parts(method, learning) - _parts(method, taught)
     return found

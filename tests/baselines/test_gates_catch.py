@@ -54,6 +54,13 @@ class Zero(MeanTeacher):
         return {**supervision(self.logits(batch.image), batch.target), "consistency": mean_squared(own, own)}
 
 
+class Flat(Supervised):
+    """Terms with a gradient, which is 0: weight decay alone would move its weights."""
+
+    def forward(self, batch, progress):
+        return {"ce": 0 * self.logits(batch.image).sum()}
+
+
 class Reads(Supervised):
     """Waits for a GPU."""
 
@@ -96,6 +103,13 @@ def test_a_teacher_that_nothing_teaches_but_might_be_is_noticed():
 def test_a_term_that_is_always_zero_is_noticed():
     found = course(make(Zero), 10)
     assert found.alive == {"train/ce": True, "train/dice": True, "train/consistency": False}
+
+
+@pytest.mark.parametrize("how", [{"ndim": 3}, {"arch": "Unet", "encoder": "resnet18"}])
+def test_a_gradient_of_zeros_is_noticed_in_volumes_and_in_a_network_of_smp(how):
+    found = course(make(Flat, **how), 2, ndim=how.get("ndim", 2), least=2)
+    assert found.alive == {"train/ce": False}
+    assert found.untaught
 
 
 def test_images_that_only_move_the_norm_are_not_taken_for_images_that_teach():

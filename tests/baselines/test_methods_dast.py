@@ -9,21 +9,10 @@ import torch
 from gates import make, reaches
 from test_methods_noisy import K, noisy, softmax
 
-from baselines.losses import cross_entropy
 from baselines.model import load_model
 from baselines.ramps import ramp_up
 from baselines.train import RefusedError, Setting, train
 from converters.dataset import IGNORE
-
-
-def test_dast_without_weight_is_two_cross_entropies_of_samples_apart():
-    method, seen = make("dast", {"weight": 0.0}), noisy(scribbles=True)
-    features = method.net.encode(seen.image)
-    clean, untrusted = (method.net.decode(features, number)[0] for number in (0, 1))
-    terms = method(seen, 0.9)
-    torch.testing.assert_close(terms["ce_clean"], cross_entropy(clean[::2], seen.target[::2]) / 2)
-    torch.testing.assert_close(terms["ce_noisy"], cross_entropy(untrusted[1::2], seen.target[1::2]) / 2)
-    assert terms["divergence"].item() == terms["supplement"].item() == 0
 
 
 def judged(losses):
