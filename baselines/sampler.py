@@ -12,6 +12,7 @@ from baselines.cache import Extent, Prepared
 from baselines.config import TrainConfig
 from baselines.crops import Place, place, taken
 from converters.dataset import IGNORE
+from converters.errors import BenchError, UsageError, unknown_name
 
 Item = tuple[int, int]  # case, slice; the slice is 0 where samples are volumes
 # What a share of a batch may be drawn from, and what takes its place where a view has no such case.
@@ -37,6 +38,17 @@ class Sampler:
     def __init__(
         self, cases: Sequence[Prepared], config: TrainConfig, composition: Mapping[str, int], seed: int
     ) -> None:
+        """Find what each share of a batch is drawn from.
+
+        Raises:
+            UsageError: there is no share of such a name, or the batch is smaller than their number.
+            BenchError: there is no case.
+        """
+        for name in composition:
+            if name not in _INSTEAD:
+                raise unknown_name("share of a batch", name, _INSTEAD)
+        if not cases:
+            raise BenchError("there is no case to draw samples from", mend="a view or dataset that holds one")
         self.cases = cases
         self.config = config
         self.seed = seed
@@ -134,7 +146,16 @@ def crop(
 
 
 def shares(batch: int, composition: Mapping[str, int]) -> list[int]:
-    """Samples per share: at least one each, the first takes what rounding leaves."""
+    """Samples per share: at least one each, the first takes what rounding leaves.
+
+    Raises:
+        UsageError: the batch is smaller than the number of shares.
+    """
+    if batch < len(composition):
+        raise UsageError(
+            f"train.batch = {batch} has no room for a sample of each share: {', '.join(composition)}",
+            mend=f"train.batch of at least {len(composition)}",
+        )
     total = sum(composition.values())
     found = [max(1, batch * share // total) for share in composition.values()]
     found[0] += batch - sum(found)

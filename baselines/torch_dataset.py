@@ -21,7 +21,8 @@ class Patches(TorchDataset[Item]):
     """The samples of a training in their order, before augmentation: item i is sample i % batch of step i // batch.
 
     A pure function of seed and index, so workers and their number change nothing. Each item holds image (C, *patch)
-    float32, normalised; target (*patch) int64, 255 where nobody annotated; case, its id; slice, its first one.
+    float32, normalised; target (*patch) int64, 255 where nobody annotated; case, its id; slice, its number in 2D,
+    0 where samples are volumes.
     """
 
     def __init__(

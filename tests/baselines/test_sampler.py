@@ -12,6 +12,7 @@ from baselines.cache import Prepared, foreground
 from baselines.config import TrainConfig
 from baselines.sampler import Sampler
 from converters.dataset import IGNORE
+from converters.errors import BenchError
 
 
 def case(name, slices=4, size=(16, 16), annotated=True):
@@ -49,6 +50,19 @@ def test_every_slice_is_seen_once_per_pass():
             for c, z in zip(sampler(step).case, sampler(step).slice, strict=True)
         ]
         assert sorted(seen) == [(c, z) for c in (0, 1) for z in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("cases", "batch", "composition", "told"),
+    [
+        ([], 4, BOTH, "no case"),
+        (CASES, 1, BOTH, "train.batch = 1 has no room .*labelled, unlabelled"),
+        (CASES, 4, {"labeled": 1}, "labeled.*labelled"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(cases, batch, composition, told):
+    with pytest.raises(BenchError, match=told):
+        Sampler(cases, TrainConfig(batch=batch, patch=(16, 16)), composition, 0)
 
 
 @pytest.mark.parametrize(("batch", "labelled"), [(12, 6), (5, 3), (2, 1)])
