@@ -4,7 +4,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -55,6 +55,12 @@ class Parity(Strict):
     voxels: int
     differ: int
     model_sha256: str  # of the weights that were exported
+    of: Literal["labels", "numbers"] = "labels"  # what is compared: of a task without label maps, the numbers
+
+    def sentence(self) -> str:
+        """What it found, in words."""
+        what = "voxels have another label" if self.of == "labels" else "numbers are others"
+        return f"{self.differ} of {self.voxels} {what} on {self.on}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +120,7 @@ def export(model: Path, out: Path, asked: Asked) -> Parity:
             voxels=found.voxels,
             differ=found.differ,
             model_sha256=sha256((model / "model.safetensors").read_bytes()),
+            of="labels" if spec.goal is None else "numbers",
         )
         write_json(draft / PARITY, parity)
         write_bytes(draft / "README.md", asked.card(spec, inputs, parity).encode())

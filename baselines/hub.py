@@ -7,6 +7,7 @@ import msgspec
 
 from baselines.config import plain
 from baselines.model import MODEL, ModelSpec
+from baselines.task import LABELS
 from converters.errors import BenchError
 from converters.files import read_json
 from converters.inputs import Inputs
@@ -33,14 +34,19 @@ class _Config(msgspec.Struct):
 def config_of(spec: ModelSpec, inputs: Inputs) -> dict[str, object]:
     """config.json: the keys that Hugging Face's own models have, and all of ours under `frugalseg`."""
     codes = {code: name for name, code in inputs.labels.items() if isinstance(code, int)}
+    if spec.task != LABELS:
+        codes = dict(enumerate(spec.known.classes))  # none where the answer is a number or an image
+    names = {
+        "num_labels": len(codes) if spec.task != LABELS else spec.net.classes,
+        "id2label": {str(code): name for code, name in sorted(codes.items())},
+        "label2id": {name: code for code, name in sorted(codes.items())},
+    }
     return {
         "model_type": "frugalseg",
         "library_name": "frugalseg",
         "architectures": [spec.net.config.arch],
         "num_channels": spec.net.in_channels,
-        "num_labels": spec.net.classes,
-        "id2label": {str(code): name for code, name in sorted(codes.items())},
-        "label2id": {name: code for code, name in sorted(codes.items())},
+        **(names if codes else {}),
         "frugalseg": {"format": _FORMAT, "model": plain(spec), "inputs": inputs},
     }
 

@@ -5,10 +5,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from baselines.task import LABELS, find
 from converters.errors import BenchError
+from leaderboards import tasks
 from leaderboards.escape import markdown
 from leaderboards.record import Record
 from leaderboards.summary import Summary, cells, definitions, direction, ranked, short, summaries
@@ -66,8 +65,13 @@ def _check(record: Record, parity: "Parity") -> None:
 
 
 def _scores(record: Record) -> Rows:
-    """Those metrics that rows are ranked by come first; of a task without such, all that say what is better."""
-    known = sorted(definition for definition in definitions(record.cases) if direction(definition))
+    """Those metrics that rows are ranked by come first; of a task all that a table shows, and no class by itself."""
+    measured = definitions(record.cases)
+    columns = [told.definition for told in tasks.shown(measured | tasks.derived(measured)) if not told.interval]
+    if columns:
+        told = summaries(cells([record.cases], columns))
+        return {definition: {_ALL: whole} for definition, (whole, _) in told.items() if whole is not None}
+    known = sorted(definition for definition in measured if direction(definition))
     first = ranked(known)
     shown = [*first, *(d for d in known if short(d) == "hd95")] if first else known
     labels = dict.fromkeys(score.label for score in record.cases)
@@ -124,22 +128,24 @@ def _told(record: Record, rows: Rows) -> Iterator[str]:
     yield (
         f"Record `{record.id()[:12]}`: {markdown(record.dataset)}, test side of split `{markdown(record.split)}`, "
         f"{subjects} subjects; protocol `{markdown(record.protocol)}`, draw {markdown(record.draw)}, "
-        f"seed {record.seed}. Means over subjects, distances in mm; what counts for a missed structure stands in "
-        "docs/metrics.md.\n"
+        f"seed {record.seed}. Means over subjects"
+        + (
+            ", distances in mm; what counts for a missed structure stands in docs/metrics.md.\n"
+            if record.task == LABELS
+            else "; what each number is, and what it is compared with, stands in docs/tasks.md.\n"
+        )
     )
     labels = list(dict.fromkeys(label for each in rows.values() for label in each))
-    head = ["structure", *(short(definition) for definition in rows)]
+    head = ["structure" if record.task == LABELS else "", *(tasks.title(d) or short(d) for d in rows)]
     yield "| " + " | ".join(map(markdown, head)) + " |\n|" + "---|" * len(head)
     for label in labels:
         cells = [f"{each[label].mean:.4f}" if label in each else "-" for each in rows.values()]
         yield "| " + " | ".join([markdown(label), *cells]) + " |"
     yield ""
     if record.budget is not None:
-        told = msgspec.to_builtins(record.budget)
-        yield (
-            f"Training saw labels of {told['labelled_subjects']} subjects: {told['annotated_voxels']} voxels in "
-            f"{told['annotated_slices']} slices.\n"
-        )
+        seen, of = record.budget, f"{record.budget.labelled_subjects} subjects"
+        drawn = f"labels of {of}: {seen.annotated_voxels} voxels in {seen.annotated_slices} slices"
+        yield f"Training saw {drawn if record.task == LABELS else of}.\n"
 
 
 def _data(inputs: "Inputs") -> Iterator[str]:
@@ -157,9 +163,7 @@ def _use(spec: "ModelSpec", inputs: "Inputs", parity: "Parity") -> Iterator[str]
     yield "## Use\n"
     yield f"In a clone of the repository of frugalseg:\n\n```sh\npip install '.{extra}'"
     yield f"bench predict FOLDER {image} --out predictions\n```\n"
-    differ = "voxels have another label" if spec.task == LABELS else "numbers are others"
     yield (
-        f"FOLDER is the one that holds this file. Checked at export on {markdown(parity.on)}: {parity.differ} of "
-        f"{parity.voxels} {differ} than the trained model gives in float32. Weights "
-        f"`{parity.model_sha256[:12]}`, seed {spec.seed}."
+        "FOLDER is the one that holds this file. Checked at export against the trained model in float32: "
+        f"{markdown(parity.sentence())}. Weights `{parity.model_sha256[:12]}`, seed {spec.seed}."
     )

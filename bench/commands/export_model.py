@@ -56,8 +56,7 @@ def command(model: Path, out: Path, to: str, **options: object) -> None:
     if options["as_json"]:
         print_json({"model": str(out), "parity": parity, "record": record.id() if record else None})
     else:
-        rate = f"{parity.differ} of {parity.voxels} voxels labelled otherwise on {parity.on}"
-        say(f"{to}: {rate}; scores: {'of ' + record.id()[:12] if record else 'none'}: {out}")
+        say(f"{to}: {parity.sentence()}; scores: {'of ' + record.id()[:12] if record else 'none'}: {out}")
 
 
 def _grounds(options: dict[str, object]) -> "Grounds | None":
