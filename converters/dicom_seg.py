@@ -6,7 +6,6 @@ dataset's description is coded by it, others by their name in a scheme of this s
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,21 +76,17 @@ def write_segmentation(path: Path, labels: Volume, series: Series, drawn: Drawn)
     highdicom = library()
     if not labels.same_grid(series.volume):
         raise BenchError("the label map is not on the grid of the series", where=series.files[0].parent)
-    sources, masks = _sources(series), _masks(labels, series, drawn)
-    try:
-        with _silent():
-            made = _segmentation(highdicom, sources, masks, drawn)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BenchError(
-            f"no segmentation of this series can be made: {error}",
-            where=series.files[0].parent,
-            mend="take the series as the scanner wrote it, or --to nifti",
-        ) from error
-    with replacing(path) as temporary:
-        made.save_as(temporary)
-        found = _read(highdicom, temporary, series, list(drawn.structures))
-        if not np.array_equal(found, masks):
-            raise BenchError("the segmentation reads back otherwise than it was written", where=path, mend="--to nifti")
+    masks = _masks(labels, series, drawn)
+    mend = "take the series as the scanner wrote it, or --to nifti"
+    with _told("no segmentation of this series can be made", series.files[0].parent, mend):
+        made = _segmentation(highdicom, _sources(series), masks, drawn)
+        with replacing(path) as temporary:
+            made.save_as(temporary)
+            found = _read(highdicom, temporary, series, list(drawn.structures))
+            if not np.array_equal(found, masks):
+                raise BenchError(
+                    "the segmentation reads back otherwise than it was written", where=path, mend="--to nifti"
+                )
 
 
 @quiet()
@@ -103,13 +98,10 @@ def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
         EnvironmentFault: highdicom is not installed.
     """
     highdicom = library()
-    try:
-        with _silent():
-            made = highdicom.seg.segread(path)
+    with _told(f"{path.name}: no segmentation of this series", path):
+        made = highdicom.seg.segread(path)
         names = [made.get_segment_description(number).SegmentLabel for number in made.segment_numbers]
         found = _read(highdicom, path, series, names)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BenchError(f"{path.name}: no segmentation of this series ({error})", where=path) from error
     frames = _order(series)
     masks = found.transpose(3, 2, 1, 0)  # (structure, columns, rows, frames)
     return {
@@ -134,22 +126,44 @@ def library() -> Any:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def _told(what: str, where: Path, mend: str | None = None) -> Iterator[None]:
+    """Tell what pydicom and highdicom raise on a header that they do not take: `what`, and why."""
+    try:
         yield
+    except BenchError:
+        raise
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise BenchError(f"{what}: {error}", where=where, mend=mend) from error
+
+
+def _headers(series: Series) -> list[Any]:
+    """Of each slice, or of the one file that holds all."""
+    from pydicom import dcmread
+
+    return [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
 
 
 def _sources(series: Series) -> list[Any]:
-    """The headers that a segmentation repeats: of each slice, or of the one file that holds all."""
-    from pydicom import dcmread
+    """The headers that a segmentation repeats, with what highdicom wants of them and DICOM does not."""
+    from pydicom.valuerep import DS
 
-    found = [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
+    found = _headers(series)
     for source in found:
         for keyword in _EMPTY:
             if keyword not in source:
                 setattr(source, keyword, "")
+        for measures in _measures(source):
+            if measures.get("SliceThickness") is None:
+                measures.SliceThickness = DS(series.volume.spacing[2], auto_format=True)
     return found
+
+
+def _measures(source: Any) -> list[Any]:
+    """Where a header says how thick its slices are: in what the frames of an enhanced file share, or at its top."""
+    if "SharedFunctionalGroupsSequence" not in source:
+        return [source]
+    shared = source.SharedFunctionalGroupsSequence
+    return [measures for group in shared for measures in group.get("PixelMeasuresSequence") or ()]
 
 
 def _order(series: Series) -> list[int]:
@@ -173,7 +187,7 @@ def _segmentation(highdicom: Any, sources: list[Any], masks: Masks, drawn: Drawn
     from pydicom.sr.codedict import codes
 
     uid = highdicom.UID
-    return highdicom.seg.Segmentation(
+    made = highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=masks,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -200,7 +214,12 @@ def _segmentation(highdicom: Any, sources: list[Any], masks: Masks, drawn: Drawn
         manufacturer_model_name=drawn.algorithm[:_LETTERS],
         software_versions=drawn.version[:_LETTERS],
         device_serial_number="0",
+        specific_character_set="ISO_IR 192",
     )
+    # What is in sequences of the series still has its bytes, which the other character set would misread.
+    for _ in made.iterall():
+        pass
+    return made
 
 
 def concept(name: str, info: Mapping[str, LabelInfo]) -> tuple[str, str, str]:
@@ -211,17 +230,16 @@ def concept(name: str, info: Mapping[str, LabelInfo]) -> tuple[str, str, str]:
 
 def _read(highdicom: Any, path: Path, series: Series, names: list[str]) -> Masks:
     """The masks of a file, as `_masks` makes them."""
-    with _silent():
-        made = highdicom.seg.segread(path)
-        uids = [source.SOPInstanceUID for source in _sources(series)]
-        how = {
-            "segment_numbers": range(1, len(names) + 1),
-            "assert_missing_frames_are_empty": True,
-            "ignore_spatial_locations": True,
-        }
-        if len(uids) == 1:
-            frames = range(1, max(_order(series)) + 2)
-            found = made.get_pixels_by_source_frame(uids[0], frames, **how)
-        else:
-            found = made.get_pixels_by_source_instance(uids, **how)
+    made = highdicom.seg.segread(path)
+    uids = [source.SOPInstanceUID for source in _headers(series)]
+    how = {
+        "segment_numbers": range(1, len(names) + 1),
+        "assert_missing_frames_are_empty": True,
+        "ignore_spatial_locations": True,
+    }
+    if len(uids) == 1:
+        frames = range(1, max(_order(series)) + 2)
+        found = made.get_pixels_by_source_frame(uids[0], frames, **how)
+    else:
+        found = made.get_pixels_by_source_instance(uids, **how)
     return np.asarray(found, np.uint8)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from dicom_series import SLICES, UID, put, write_series
+from dicom_series import SLICES, SPACING, UID, put, write_series
+from test_dicom_file import multiframe
 
+from converters import dicom_seg
 from converters.description import LabelInfo
 from converters.dicom import read_series
 from converters.dicom_seg import SCHEME, Drawn, concept, read_segmentation, write_segmentation
@@ -11,6 +13,7 @@ from converters.errors import BenchError
 from converters.volume import Volume
 
 INFO = {"liver": LabelInfo(snomed="10200004"), "lump": LabelInfo()}
+ENHANCED = "1.2.840.10008.5.1.4.1.1.2.1"  # CT
 DRAWN = Drawn({"liver": 1, "lump": 2, "all of it": (1, 2)}, INFO, "frugalseg supervised", "0123456789ab")
 
 
@@ -98,19 +101,67 @@ def test_a_series_without_a_frame_of_reference_is_refused(highdicom, tmp_path):
     assert not (tmp_path / "seg.dcm").exists()
 
 
+@pytest.mark.parametrize("enhanced", [False, True])
+@pytest.mark.parametrize("thickness", [None, "absent"])
+def test_a_series_need_not_say_how_thick_its_slices_are(thickness, enhanced, highdicom, tmp_path):
+    def change(number, dataset):
+        complete(number, dataset)
+        dataset.SliceThickness = None  # type 2: there, and empty
+        if thickness == "absent":
+            del dataset.SliceThickness
+        if enhanced:
+            dataset.SOPClassUID = ENHANCED
+
+    files = write_series(tmp_path / "series", change)
+    if enhanced:
+        multiframe(files, tmp_path / "all.dcm")
+        files = [tmp_path / "all.dcm"]
+    series = read_series(files)
+    label = painted(series)
+    write_segmentation(tmp_path / "seg.dcm", label, series, DRAWN)
+    assert np.array_equal(read_segmentation(tmp_path / "seg.dcm", series)["lump"].array, label.array == 2)
+    shared = highdicom.seg.segread(tmp_path / "seg.dcm").SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].SliceThickness == SPACING[2]
+
+
+def test_text_of_a_series_in_other_letters_is_the_same_in_utf8(highdicom, tmp_path):
+    from pydicom import Dataset, dcmread
+
+    def change(number, dataset):
+        complete(number, dataset)
+        scan = Dataset()
+        scan.CodeValue, scan.CodingSchemeDesignator, scan.CodeMeaning = "1", "99X", "肝臓"
+        dataset.ProcedureCodeSequence = [scan]
+        put(SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName="Yamada^Tarou=山田^太郎")(dataset)
+
+    series = read_series(write_series(tmp_path / "series", change))
+    write_segmentation(tmp_path / "seg.dcm", painted(series), series, DRAWN)
+    made = dcmread(tmp_path / "seg.dcm")
+    assert (made.SpecificCharacterSet, made.PatientName) == ("ISO_IR 192", "Yamada^Tarou=山田^太郎")
+    assert made.ProcedureCodeSequence[0].CodeMeaning == "肝臓"
+
+
 def test_another_file_is_no_segmentation(highdicom, series):
     with pytest.raises(BenchError, match="no segmentation of this series"):
         read_segmentation(series.files[0], series)
 
 
 def test_what_does_not_read_back_is_not_kept(highdicom, series, tmp_path, monkeypatch):
-    from converters import dicom_seg
-
     before = dicom_seg._read
     monkeypatch.setattr(dicom_seg, "_read", lambda *words: 1 - before(*words))
     with pytest.raises(BenchError, match="reads back otherwise"):
         write_segmentation(tmp_path / "seg.dcm", painted(series), series, DRAWN)
     assert list(tmp_path.glob("*.dcm")) == [] and len(series.files) == SLICES
+
+
+def test_what_cannot_be_read_back_is_a_fault_of_the_series(highdicom, series, tmp_path, monkeypatch):
+    def broken(*_):
+        raise AttributeError("Sequence does not have the required attributes")
+
+    monkeypatch.setattr(dicom_seg, "_read", broken)
+    with pytest.raises(BenchError, match="no segmentation of this series can be made: Sequence does not have"):
+        write_segmentation(tmp_path / "seg.dcm", painted(series), series, DRAWN)
+    assert list(tmp_path.glob("*.dcm")) == []
 
 
 def test_a_structure_without_a_concept_has_a_code_of_this_suite():
