@@ -2,7 +2,6 @@
 
 import dataclasses
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
 
     inputs, spec = read_inputs(model), read_spec(model)
     reading = wanted.which.reading(inputs, spec)
-    images = each_frame(named(wanted.words, inputs), inputs)
+    images = named(wanted.words, inputs)
     check_form(images, wanted.to)
     check_room(images, out)
     with tempfile.TemporaryDirectory(prefix="frugalseg-") as scratch:
@@ -102,13 +101,14 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
 
 
 def named(words: Sequence[str], inputs: Inputs) -> list[Given]:
-    """The images that the words of a command line name.
+    """The images that the words of a command line name, each by a name of its own.
 
     A word is the file, or the folder of a DICOM series, of one image; where the model reads several channels, each is
-    `channel=path`, and an image is complete when all its channels have been named, in any order.
+    `channel=path`, and an image is complete when all its channels have been named, in any order. Of a file of many
+    pictures each is an image, where the model reads pictures.
 
     Raises:
-        UsageError: a channel is missing, given twice or unknown.
+        UsageError: a channel is missing, given twice or unknown, or two images would have one name.
     """
     channels = tuple(channel.name for channel in inputs.channels)
     if in_colours(inputs):
@@ -117,8 +117,7 @@ def named(words: Sequence[str], inputs: Inputs) -> list[Given]:
         found = [{channels[0]: Path(word)} for word in words]
     else:
         found = _grouped(words, channels)
-    names = _distinct([next(iter(files.values())) for files in found])
-    return [Given(name, files) for name, files in zip(names, found, strict=True)]
+    return _apart(each_frame([Given("", files) for files in found], inputs))
 
 
 def _grouped(words: Sequence[str], channels: tuple[str, ...]) -> list[dict[str, Path]]:
@@ -140,16 +139,34 @@ def _grouped(words: Sequence[str], channels: tuple[str, ...]) -> list[dict[str, 
     return [{channel: files[channel] for channel in channels} for files in found]
 
 
-def _distinct(paths: Sequence[Path]) -> list[str]:
-    """The name of each file or folder; where two are the same, with the folders above, as many as it takes."""
-    whole = [path.resolve() for path in paths]
-    most = max(len(path.parts) for path in whole)
-    for depth in range(1, most + 1):
-        names = ["-".join(_parts(path)[-depth:]) for path in whole]
-        if len(set(names)) == len(names):
-            return names
-    twice = next(path for path, count in Counter(whole).items() if count > 1)
-    raise UsageError(f"{twice.name} is given twice", mend="name each image once")
+def _apart(images: Sequence[Given]) -> list[Given]:
+    """Named by their files or folders; where two names are the same, with the folders above, as many as it takes."""
+    paths = [given.file.resolve() for given in images]
+    depths = range(1, max(len(path.parts) for path in paths) + 1)
+    tried = [_named(images, paths, depth) for depth in depths]
+    apart = [found for found in tried if len({given.name for given in found}) == len(found)]
+    by_file = (found for found in apart if len({given.stem for given in found}) == len(set(paths)))
+    if apart:
+        return next(by_file, apart[0])  # the latter of a.tif with several pages and a.png, in one folder
+    first, second = _of_one_name(tried[-1])
+    if first.file.resolve() == second.file.resolve():
+        raise UsageError(f"{second.file.name} is given twice", mend="name each image once")
+    name = dataclasses.replace(second, stem=_parts(second.file)[-1]).name
+    raise UsageError(
+        f"{first.file.name} and {second.file.name} would both be predicted as {name}",
+        where=second.file.parent,
+        mend="predict them one after the other, each with an --out of its own",
+    )
+
+
+def _named(images: Sequence[Given], paths: Sequence[Path], depth: int) -> list[Given]:
+    stems = ["-".join(_parts(path)[-depth:]) for path in paths]
+    return [dataclasses.replace(given, stem=stem) for given, stem in zip(images, stems, strict=True)]
+
+
+def _of_one_name(images: Sequence[Given]) -> tuple[Given, Given]:
+    seen: dict[str, Given] = {}
+    return next((seen[one.name], one) for one in images if seen.setdefault(one.name, one) is not one)
 
 
 def _parts(path: Path) -> list[str]:

@@ -29,7 +29,7 @@ def check_form(images: Sequence[Given], to: To) -> None:
         strange = [given for given in images if to == "picture" and not is_picture(given)]
         what, mend = "is no picture", "--to nifti"
     if strange:
-        raise UsageError(f"{next(iter(strange[0].files.values())).name} {what}", mend=mend)
+        raise UsageError(f"{strange[0].file.name} {what}", mend=mend)
     if to == "dicomseg":
         from converters.dicom_seg import library
 
@@ -43,8 +43,7 @@ def check_room(images: Sequence[Given], out: Path) -> None:
 
 
 def _is_series(given: Given) -> bool:
-    path = next(iter(given.files.values()))
-    return given.frame is None and (path.is_dir() or suffix_of(path) in ("", *DICOM))
+    return given.frame is None and (given.file.is_dir() or suffix_of(given.file) in ("", *DICOM))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Writer:
         from converters.dicom import read_series
         from converters.dicom_seg import Drawn, write_segmentation
 
-        files = files_of(next(iter(one.given.files.values())))
+        files = files_of(one.given.file)
         series = read_series(files, series=self.series.series, allow_gaps=self.series.allow_gaps)
         by_code = sorted(self.inputs.labels.items(), key=lambda item: (np.min(item[1]), item[0]))
         structures = {name: code for name, code in by_code if code != 0}

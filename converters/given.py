@@ -31,9 +31,19 @@ _UNSAID = "-"  # what the description of a folder must say and nobody asks here
 class Given:
     """One examination: for each channel a file or the folder of a DICOM series; a picture in colours for all three."""
 
-    name: str  # of what is predicted for it
+    stem: str  # of its name
     files: Mapping[str, Path]
     frame: int | None = None  # of a file of many pictures, from 0
+
+    @property
+    def name(self) -> str:
+        """Of what is predicted for it."""
+        return self.stem if self.frame is None else f"{self.stem}-{self.frame + 1:04d}"
+
+    @property
+    def file(self) -> Path:
+        """Of the first channel: its grid and its name are those of what is predicted."""
+        return next(iter(self.files.values()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +78,8 @@ def each_frame(images: Sequence[Given], inputs: Inputs) -> list[Given]:
     found = []
     for given in images:
         there = all(path.exists() for path in given.files.values())
-        count = frames(Found(given.name, given.files, {}), config) if there else 0
-        numbered = [Given(f"{given.name}-{frame + 1:04d}", given.files, frame) for frame in range(count)]
-        found += numbered or [given]
+        count = frames(Found(given.stem, given.files, {}), config) if there else 0
+        found += [dataclasses.replace(given, frame=frame) for frame in range(count)] or [given]
     return found
 
 
@@ -126,10 +135,9 @@ def _take(case_id: str, given: Given, like: tuple[Info, Inputs, Reading], root: 
     loaded = load_given(given, inputs, reading)
     check_grids(info, loaded)
     if reading.in_mm and inputs.spacing_known and not loaded.spacing_known:
-        where = next(iter(given.files.values()))
         raise BenchError(
-            f"{where.name} says nothing of millimetres, and the model's grid is in mm",
-            where=where,
+            f"{given.file.name} says nothing of millimetres, and the model's grid is in mm",
+            where=given.file,
             mend="give --spacing COLUMNS,ROWS in mm",
         )
     own = next(iter(loaded.images.values()))
