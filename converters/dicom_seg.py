@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from converters.description import LabelInfo
 from converters.dicom import Series
+from converters.dicom_concepts import SCT, TEXT, concept
 from converters.dicom_tags import quiet
 from converters.errors import BenchError, EnvironmentFault
 from converters.files import replacing
 from converters.volume import Volume
 
-SCHEME = "99FRUGALSEG"  # of structures without a concept
-_SCT = "SCT"
-_ANATOMY = ("123037004", _SCT, "Anatomical Structure")
+_ANATOMY = ("123037004", SCT, "Anatomical Structure")
 # What a file must have and may leave empty (type 2); anonymised ones often lack it.
 _EMPTY = (
     "PatientID",
@@ -34,7 +33,6 @@ _EMPTY = (
     "StudyID",
     "AccessionNumber",
 )
-_LETTERS = 64  # of a segment's label and of the meaning of a code
 
 Masks = npt.NDArray[np.uint8]
 
@@ -82,16 +80,14 @@ def write_segmentation(path: Path, labels: Volume, series: Series, drawn: Drawn)
         made = _segmentation(highdicom, _sources(series), masks, drawn)
         with replacing(path) as temporary:
             made.save_as(temporary)
-            found = _read(highdicom, temporary, series, list(drawn.structures))
-            if not np.array_equal(found, masks):
-                raise BenchError(
-                    "the segmentation reads back otherwise than it was written", where=path, mend="--to nifti"
-                )
+            kept = highdicom.seg.segread(temporary)
+            if _named(kept) != _names(drawn) or not np.array_equal(_read(kept, series), masks):
+                raise BenchError("the segmentation reads back otherwise than written", where=path, mend="--to nifti")
 
 
 @quiet()
 def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
-    """The structures of a segmentation as masks (0 and 1) on the grid of its series, by name.
+    """The structures of a segmentation as masks (0 and 1) on the grid of its series, by label.
 
     Raises:
         BenchError: it is no segmentation, or of another series.
@@ -100,8 +96,8 @@ def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
     highdicom = library()
     with _told(f"{path.name}: no segmentation of this series", path):
         made = highdicom.seg.segread(path)
-        names = [made.get_segment_description(number).SegmentLabel for number in made.segment_numbers]
-        found = _read(highdicom, path, series, names)
+        names = [label for label, *_ in _named(made)]
+        found = _read(made, series)
     frames = _order(series)
     masks = found.transpose(3, 2, 1, 0)  # (structure, columns, rows, frames)
     return {
@@ -194,25 +190,25 @@ def _segmentation(highdicom: Any, sources: list[Any], masks: Masks, drawn: Drawn
         segment_descriptions=[
             highdicom.seg.SegmentDescription(
                 segment_number=number,
-                segment_label=name[:_LETTERS],
+                segment_label=label,
                 segmented_property_category=highdicom.sr.CodedConcept(*_ANATOMY),
-                segmented_property_type=highdicom.sr.CodedConcept(*concept(name, drawn.info)),
+                segmented_property_type=highdicom.sr.CodedConcept(*code),
                 algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
                 algorithm_identification=highdicom.AlgorithmIdentificationSequence(
-                    name=drawn.algorithm[:_LETTERS],
+                    name=drawn.algorithm[:TEXT],
                     family=codes.DCM.ArtificialIntelligence,
-                    version=drawn.version[:_LETTERS],
+                    version=drawn.version[:TEXT],
                 ),
             )
-            for number, name in enumerate(drawn.structures, 1)
+            for number, (label, *code) in enumerate(_names(drawn), 1)
         ],
         series_instance_uid=uid(),
         series_number=100,
         sop_instance_uid=uid(),
         instance_number=1,
         manufacturer="frugalseg",
-        manufacturer_model_name=drawn.algorithm[:_LETTERS],
-        software_versions=drawn.version[:_LETTERS],
+        manufacturer_model_name=drawn.algorithm[:TEXT],
+        software_versions=drawn.version[:TEXT],
         device_serial_number="0",
         specific_character_set="ISO_IR 192",
     )
@@ -222,18 +218,24 @@ def _segmentation(highdicom: Any, sources: list[Any], masks: Masks, drawn: Drawn
     return made
 
 
-def concept(name: str, info: Mapping[str, LabelInfo]) -> tuple[str, str, str]:
-    """Code, scheme and meaning of a structure."""
-    known = info.get(name)
-    return (known.snomed, _SCT, name[:_LETTERS]) if known and known.snomed else (name[:16], SCHEME, name[:_LETTERS])
+def _names(drawn: Drawn) -> list[tuple[str, ...]]:
+    """Of each structure the label, and code, scheme and meaning."""
+    codes = [concept(name, drawn.info) for name in drawn.structures]
+    return [(meaning, code, scheme, meaning) for code, scheme, meaning in codes]
 
 
-def _read(highdicom: Any, path: Path, series: Series, names: list[str]) -> Masks:
+def _named(made: Any) -> list[tuple[str, ...]]:
+    """The same of each segment of a file."""
+    segments = [made.get_segment_description(number) for number in made.segment_numbers]
+    codes = [(one.segmented_property_type, one.segment_label) for one in segments]
+    return [(label, code.value, code.scheme_designator, code.meaning) for code, label in codes]
+
+
+def _read(made: Any, series: Series) -> Masks:
     """The masks of a file, as `_masks` makes them."""
-    made = highdicom.seg.segread(path)
     uids = [source.SOPInstanceUID for source in _headers(series)]
     how = {
-        "segment_numbers": range(1, len(names) + 1),
+        "segment_numbers": list(made.segment_numbers),
         "assert_missing_frames_are_empty": True,
         "ignore_spatial_locations": True,
     }

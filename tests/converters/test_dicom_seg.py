@@ -8,7 +8,8 @@ from test_dicom_file import multiframe
 from converters import dicom_seg
 from converters.description import LabelInfo
 from converters.dicom import read_series
-from converters.dicom_seg import SCHEME, Drawn, concept, read_segmentation, write_segmentation
+from converters.dicom_concepts import SCHEME, concept
+from converters.dicom_seg import Drawn, read_segmentation, write_segmentation
 from converters.errors import BenchError
 from converters.volume import Volume
 
@@ -167,4 +168,34 @@ def test_what_cannot_be_read_back_is_a_fault_of_the_series(highdicom, series, tm
 def test_a_structure_without_a_concept_has_a_code_of_this_suite():
     assert concept("liver", INFO) == ("10200004", "SCT", "liver")
     assert concept("lump", INFO) == ("lump", SCHEME, "lump")
-    assert concept("a name of more than sixteen letters", {})[0] == "a name of more t"
+    assert concept("Lungenflügel", {})[0] == "Lungenflügel"
+
+
+LONG = "a" * 64
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("pulmonary artery left", "pulmonary artery right"),
+        (f"{LONG}1", f"{LONG}2"),
+        ("a\\b", "a b", "a/b"),
+        ("肝臓", "膵臓"),
+        ("left ", "left"),
+    ],
+)
+def test_no_two_structures_share_a_label_or_a_code(names, highdicom, series, tmp_path):
+    label = painted(series)
+    drawn = Drawn({name: code for code, name in enumerate(names, 1)}, {}, "x", "y")
+    write_segmentation(tmp_path / "seg.dcm", label, series, drawn)
+    found = read_segmentation(tmp_path / "seg.dcm", series)
+    assert len(found) == len(names) == len({concept(name, {})[0] for name in names})
+    for mask, code in zip(found.values(), drawn.structures.values(), strict=True):
+        assert np.array_equal(mask.array, label.array == code)
+
+
+def test_a_name_that_is_no_code_has_one_by_its_hash_and_a_label_that_begins_as_it_does():
+    assert concept("pulmonary artery left", {}) == ("b70f9c8b183cf77e", SCHEME, "pulmonary artery left")
+    assert concept("a\\b", {})[2] == "a b c62016d0f8ee3333"
+    code, _, meaning = concept(f"{LONG}1", {})
+    assert meaning == f"{LONG[:47]} {code}" and len(meaning) == 64
