@@ -71,7 +71,7 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
     """Predict every image that can be read, and write what was predicted on the grid of its file.
 
     Raises:
-        UsageError: the words name no images, or the images are none of the wanted form.
+        UsageError: the words name no images, or images or model have no label map of the wanted form.
         EnvironmentFault: the form needs a package that is not installed.
         BenchError: no image at all could be read or written, or the model cannot be read.
     """
@@ -83,7 +83,7 @@ def predict_given(model: Path, out: Path, wanted: Wanted) -> Done:
     inputs, spec = read_inputs(model), read_spec(model)
     reading = wanted.which.reading(inputs, spec)
     images = named(wanted.words, inputs)
-    check_form(images, wanted.to)
+    check_form(images, wanted.to, ndim=inputs.ndim, task=spec.task)
     check_room(images, out)
     with tempfile.TemporaryDirectory(prefix="frugalseg-") as scratch:
         dataset, taken, failures = dataset_of(images, inputs, reading, Path(scratch) / "images")

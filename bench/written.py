@@ -1,9 +1,9 @@
 """What is written for each image that was predicted, and what is refused before: NIfTI, a picture, or DICOM-SEG."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,16 +20,26 @@ To = Literal["nifti", "dicomseg", "picture"]
 _LABELS = ".nii.gz"
 
 
-def check_form(images: Sequence[Given], to: To) -> None:
-    """Refuse, before anything is computed, images that have no label map of this form."""
-    if to == "dicomseg":
-        strange = [given for given in images if not _is_series(given)]
-        what, mend = "is no DICOM series, which a segmentation refers to", "--to nifti"
-    else:
-        strange = [given for given in images if to == "picture" and not is_picture(given)]
-        what, mend = "is no picture", "--to nifti"
-    if strange:
-        raise UsageError(f"{strange[0].file.name} {what}", mend=mend)
+def check_form(images: Sequence[Given], to: To, *, ndim: int, task: str) -> None:
+    """Refuse, before anything is computed, what has no label map of this form: a model's task or dimension, an image.
+
+    Raises:
+        UsageError: see above.
+        EnvironmentFault: the form needs a package that is not installed.
+    """
+    if to == "nifti":
+        return
+    from baselines.task import LABELS
+
+    if task != LABELS:
+        raise UsageError(
+            f"--to {to} is for label maps, and the model predicts the task '{task}'", mend="leave --to out"
+        )
+    form = _FORMS[to]
+    if ndim != form.ndim:
+        raise UsageError(form.no_model, mend="--to nifti")
+    if odd := [given for given in images if not form.fits(given)]:
+        raise UsageError(f"{odd[0].file.name} {form.no_image}", mend="--to nifti")
     if to == "dicomseg":
         from converters.dicom_seg import library
 
@@ -44,6 +54,28 @@ def check_room(images: Sequence[Given], out: Path) -> None:
 
 def _is_series(given: Given) -> bool:
     return given.frame is None and (given.file.is_dir() or suffix_of(given.file) in ("", *DICOM))
+
+
+class _Form(NamedTuple):
+    """What a form of label maps is for, and what is said of an image or a model that is not so."""
+
+    fits: Callable[[Given], bool]
+    ndim: int
+    no_image: str
+    no_model: str
+
+
+_FORMS: dict[str, _Form] = {
+    "dicomseg": _Form(
+        _is_series,
+        3,
+        "is no DICOM series, which a segmentation refers to",
+        "the model reads single pictures, and a segmentation refers to a DICOM series",
+    ),
+    "picture": _Form(
+        is_picture, 2, "is no picture", "the model reads volumes, and the label map of a volume is no picture"
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,15 +93,12 @@ class Writer:
         """The files that could be written of the predictions in `made`; why others could not is added to `failures`.
 
         Raises:
-            UsageError: what is predicted has no such form.
             BenchError: not one could be written.
         """
         files: list[Path] = []
         for one in taken:
             try:
                 files += self._of(one, made)
-            except UsageError:
-                raise  # holds for every image
             except BenchError as error:
                 failures[one.given.name] = error
         if not files:
@@ -90,8 +119,6 @@ class Writer:
         if self.to == "nifti":
             write_nifti(self.out / name, volume)
             return self.out / name
-        if volume.array.dtype != np.uint8:
-            raise UsageError("what this model predicts is no label map", mend="--to nifti")
         stem = name.removesuffix(_LABELS)
         if self.to == "picture":
             return _picture(self.out / f"{stem}.png", volume)

@@ -50,7 +50,11 @@ def layout(dataset: Any, path: Path) -> Layout:
     )
     frames = _integer(dataset, "NumberOfFrames", path) if text((dataset,), "NumberOfFrames") else 1
     if samples != 1 or text((dataset,), "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
-        raise BenchError("the pixels are colours, not one grey value each", where=path, mend="take the original series")
+        raise BenchError(
+            "the pixels are colours, not one grey value each",
+            where=path,
+            mend="take the original series; of a film in colours, as of ultrasound, save the frames as PNG",
+        )
     if allocated not in (8, 16, 32) or not 0 < stored <= allocated or signed not in (0, 1):
         raise BenchError(f"{stored} of {allocated} bits per pixel are not read", where=path)
     if dataset.get("HighBit", stored - 1) != stored - 1:

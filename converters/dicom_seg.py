@@ -16,24 +16,13 @@ import numpy.typing as npt
 from converters.description import LabelInfo
 from converters.dicom import Series
 from converters.dicom_concepts import SCT, TEXT, concept
+from converters.dicom_sources import frame_count, frames_of, headers, sources
 from converters.dicom_tags import quiet
 from converters.errors import BenchError, EnvironmentFault
 from converters.files import replacing
 from converters.volume import Volume
 
 _ANATOMY = ("123037004", SCT, "Anatomical Structure")
-# What a file must have and may leave empty (type 2); anonymised ones often lack it.
-_EMPTY = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-)
-
 Masks = npt.NDArray[np.uint8]
 
 
@@ -77,7 +66,7 @@ def write_segmentation(path: Path, labels: Volume, series: Series, drawn: Drawn)
     masks = _masks(labels, series, drawn)
     mend = "take the series as the scanner wrote it, or --to nifti"
     with _told("no segmentation of this series can be made", series.files[0].parent, mend):
-        made = _segmentation(highdicom, _sources(series), masks, drawn)
+        made = _segmentation(highdicom, sources(series), masks, drawn)
         with replacing(path) as temporary:
             made.save_as(temporary)
             kept = highdicom.seg.segread(temporary)
@@ -98,7 +87,7 @@ def read_segmentation(path: Path, series: Series) -> dict[str, Volume]:
         made = highdicom.seg.segread(path)
         names = [label for label, *_ in _named(made)]
         found = _read(made, series)
-    frames = _order(series)
+    frames = frames_of(series)
     masks = found.transpose(3, 2, 1, 0)  # (structure, columns, rows, frames)
     return {
         name: Volume(np.ascontiguousarray(mask[..., frames]), series.volume.affine)
@@ -132,47 +121,11 @@ def _told(what: str, where: Path, mend: str | None = None) -> Iterator[None]:
         raise BenchError(f"{what}: {error}", where=where, mend=mend) from error
 
 
-def _headers(series: Series) -> list[Any]:
-    """Of each slice, or of the one file that holds all."""
-    from pydicom import dcmread
-
-    return [dcmread(path, stop_before_pixels=True, force=True) for path in dict.fromkeys(series.files)]
-
-
-def _sources(series: Series) -> list[Any]:
-    """The headers that a segmentation repeats, with what highdicom wants of them and DICOM does not."""
-    from pydicom.valuerep import DS
-
-    found = _headers(series)
-    for source in found:
-        for keyword in _EMPTY:
-            if keyword not in source:
-                setattr(source, keyword, "")
-        for measures in _measures(source):
-            if measures.get("SliceThickness") is None:
-                measures.SliceThickness = DS(series.volume.spacing[2], auto_format=True)
-    return found
-
-
-def _measures(source: Any) -> list[Any]:
-    """Where a header says how thick its slices are: in what the frames of an enhanced file share, or at its top."""
-    if "SharedFunctionalGroupsSequence" not in source:
-        return [source]
-    shared = source.SharedFunctionalGroupsSequence
-    return [measures for group in shared for measures in group.get("PixelMeasuresSequence") or ()]
-
-
-def _order(series: Series) -> list[int]:
-    """For each slice the frame that stands for it: its place among the files, or in the one file."""
-    one_file = len(set(series.files)) < len(series.files)
-    return list(series.frames) if one_file else list(range(len(series.files)))
-
-
 def _masks(labels: Volume, series: Series, drawn: Drawn) -> Masks:
     """Shape: (frames, rows, columns, structures), 0 and 1; frames without a slice of the volume are empty."""
     columns, rows, _ = labels.shape
-    order = _order(series)
-    masks = np.zeros((max(order) + 1, rows, columns, len(drawn.structures)), np.uint8)
+    order = frames_of(series)
+    masks = np.zeros((frame_count(series), rows, columns, len(drawn.structures)), np.uint8)
     for number, codes in enumerate(drawn.structures.values()):
         inside = np.isin(labels.array, codes if isinstance(codes, tuple) else (codes,))
         masks[order, :, :, number] = inside.transpose(2, 1, 0)
@@ -233,14 +186,14 @@ def _named(made: Any) -> list[tuple[str, ...]]:
 
 def _read(made: Any, series: Series) -> Masks:
     """The masks of a file, as `_masks` makes them."""
-    uids = [source.SOPInstanceUID for source in _headers(series)]
+    uids = [source.SOPInstanceUID for source in headers(series)]
     how = {
         "segment_numbers": list(made.segment_numbers),
         "assert_missing_frames_are_empty": True,
         "ignore_spatial_locations": True,
     }
     if len(uids) == 1:
-        frames = range(1, max(_order(series)) + 2)
+        frames = range(1, frame_count(series) + 1)
         found = made.get_pixels_by_source_frame(uids[0], frames, **how)
     else:
         found = made.get_pixels_by_source_instance(uids, **how)

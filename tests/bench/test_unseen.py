@@ -112,7 +112,7 @@ def test_what_does_not_go_together_is_a_usage_error(hearts_model, bench, tmp_pat
         "there is no folder": (file, file),
         "--split is for --dataset": (model, file, "--split", "default"),
         "is no DICOM series": (model, file, "--to", "dicomseg"),
-        "is no picture": (model, file, "--to", "picture"),
+        "the label map of a volume is no picture": (model, file, "--to", "picture"),
         "is given twice": (model, file, file),
         "is no spacing": (model, file, "--spacing", "1,1"),
         "would be written over": (model, file, "--out", tmp_path),

@@ -125,6 +125,21 @@ def test_a_series_need_not_say_how_thick_its_slices_are(thickness, enhanced, hig
     assert shared.PixelMeasuresSequence[0].SliceThickness == SPACING[2]
 
 
+@pytest.mark.parametrize("kept", [(0, 3, 4, 5), (0, 1, 2, 5), (5, 1, 0, 2)])
+def test_of_a_file_with_a_gap_the_frames_beside_the_longest_run_are_empty(kept, highdicom, tmp_path):
+    def change(number, dataset):
+        complete(number, dataset)
+        dataset.SOPClassUID = ENHANCED
+
+    files = write_series(tmp_path / "series", change)
+    multiframe([files[number] for number in kept], tmp_path / "all.dcm")
+    series = read_series([tmp_path / "all.dcm"], allow_gaps=True)
+    label = Volume((series.volume.array > 0).astype(np.uint8), series.volume.affine)
+    assert label.shape[2] == 3 and label.array.any()
+    write_segmentation(tmp_path / "seg.dcm", label, series, DRAWN)
+    assert np.array_equal(read_segmentation(tmp_path / "seg.dcm", series)["liver"].array, label.array)
+
+
 def test_text_of_a_series_in_other_letters_is_the_same_in_utf8(highdicom, tmp_path):
     from pydicom import Dataset, dcmread
 
