@@ -20,7 +20,7 @@ from converters.errors import BenchError
 from converters.files import digest
 from converters.volume import data_sha256, read_label, read_nifti
 
-PREPROCESSING = 2  # raised when the same case would be prepared otherwise
+PREPROCESSING = 3  # raised when the same case would be prepared otherwise
 
 
 class Extent(enum.IntEnum):
