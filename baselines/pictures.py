@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the name every torch user knows)
 from torch import Tensor
 
 from baselines import ranks
@@ -45,12 +44,7 @@ class Picture(Goal):
         factor = self.task.factor
         if factor == 1:
             return image
-        starts = torch.randint(factor, (self.dims,)).tolist()
-        edges = image.shape[2:]
-        pads = [(start, -(start + edge) % factor) for start, edge in zip(starts, edges, strict=True)]
-        wide = F.pad(image, [n for pad in reversed(pads) for n in pad], mode="replicate")
+        starts = [0] * (3 - self.dims) + torch.randint(factor, (self.dims,)).tolist()
         # A slice has its channels where a volume has its depth, and they are left alone.
-        volumes = wide if self.dims == 2 else wide.flatten(0, 1)
-        coarse = degraded(volumes, self.dims, factor).view(wide.shape)
-        inner = tuple(slice(start, start + edge) for start, edge in zip(starts, edges, strict=True))
-        return coarse[(slice(None), slice(None), *inner)]
+        volumes = image if self.dims == 2 else image.flatten(0, 1)
+        return degraded(volumes, self.dims, factor, starts).reshape(image.shape)

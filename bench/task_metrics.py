@@ -14,10 +14,11 @@ from leaderboards.tasks import ACCURACY, GUESSED, PROBABILITY, PSNR, PSNR_MOST, 
 Image = npt.NDArray[np.float32]
 Values = dict[str, float | None]
 
+_AGAINST = {"linear": "psnr_db_linear:v2", "mean_image": "psnr_db_mean_image:v1"}  # what an image is compared with
 DEFINITIONS = (
     *(ACCURACY, GUESSED, PROBABILITY, TRUTH),
     *("absolute_error:v1", "constant_absolute_error:v1", "error:v1", "truth:v1"),  # each with its unit
-    *(PSNR, SSIM, "psnr_db_linear:v1", "psnr_db_mean_image:v1"),
+    *(PSNR, SSIM, *_AGAINST.values()),
 )
 _SIGMA = 1.5  # voxels, of the Gaussian window
 _RADIUS = 5  # of the window: 11 voxels along each axis
@@ -67,7 +68,7 @@ def of_image(reference: Image, against: Image, name: str, said: Image | None) ->
     return {
         PSNR: None if said is None else psnr(reference, said),
         SSIM: None if said is None else ssim(reference, said),
-        f"psnr_db_{name}:v1": psnr(reference, against),
+        _AGAINST[name]: psnr(reference, against),
     }
 
 

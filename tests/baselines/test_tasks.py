@@ -180,6 +180,19 @@ def test_super_resolution_is_shown_what_it_is_compared_with(learnt, people, tmp_
 
 
 @pytest.mark.parametrize("dims", [2, 3])
+def test_a_whole_case_is_made_coarser_by_the_factor_of_training_whatever_its_shape(dims):
+    whole = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 40, 36, 44)).astype(np.float32))
+    image = whole[:, :38, :33, :42]  # of no edge a multiple of four
+    made = degraded(image, dims, 4)
+    wide = np.pad(image.numpy(), [(0, 0), *[(0, -n % 4) for n in image.shape[1:]]], mode="edge")
+    expected = degraded(torch.from_numpy(wide), dims, 4)[:, :38, :33, :42]
+    torch.testing.assert_close(made, expected)
+    # Far from an edge nothing says where the image ends: its voxels are merged four by four.
+    torch.testing.assert_close(made[:, :30, :26, :34], degraded(whole, dims, 4)[:, :30, :26, :34])
+    assert degraded(image[:, :1, :1, :1], dims, 4).shape == (2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
 def test_a_patch_is_made_coarser_from_anywhere_in_a_coarse_voxel(dims):
     goal = Picture("superres", tasks.find("superres"), dims)
     image = torch.randn(2, 3, *(20, 16, 12)[-dims:])

@@ -67,7 +67,7 @@ def aged(error=3.0, status="ok"):
 
 def pictured(gain=2.0):
     return tuple(
-        scored(case, "t1", {"psnr_db:v1": 20 + gain + i / 10, "ssim:v1": 0.8, "psnr_db_linear:v1": 20 + i / 10})
+        scored(case, "t1", {"psnr_db:v1": 20 + gain + i / 10, "ssim:v1": 0.8, "psnr_db_linear:v2": 20 + i / 10})
         for i, case in enumerate(PEOPLE)
     )
 
@@ -157,8 +157,8 @@ def test_what_a_missing_prediction_counts_for():
     young = msgspec.structs.replace(age, metrics={**age.metrics, "truth_years:v1": 2.0})
     assert counted(young, "absolute_error_years:v1") == 12.0  # no better than the constant
     assert counted(age, "error_years:v1") is None
-    lost = scored("p0", "t1", {"psnr_db:v1": None, "ssim:v1": None, "psnr_db_linear:v1": 20.0}, "invalid")
-    assert [counted(lost, d) for d in ("psnr_db:v1", "ssim:v1", "psnr_db_linear:v1")] == [0.0, 0.0, 20.0]
+    lost = scored("p0", "t1", {"psnr_db:v1": None, "ssim:v1": None, "psnr_db_linear:v2": 20.0}, "invalid")
+    assert [counted(lost, d) for d in ("psnr_db:v1", "ssim:v1", "psnr_db_linear:v2")] == [0.0, 0.0, 20.0]
 
 
 def test_people_whose_predictions_are_missing_lower_the_area():
@@ -183,7 +183,7 @@ def test_two_images_of_a_person_are_one_person():
 
 
 def test_what_rows_are_put_in_order_by():
-    assert leading(["ssim:v1", "psnr_db:v1", "psnr_db_linear:v1"]) == ["psnr_db:v1"]
+    assert leading(["ssim:v1", "psnr_db:v1", "psnr_db_linear:v2"]) == ["psnr_db:v1"]
     assert ranked(["ssim:v1", "psnr_db:v1"]) == ["psnr_db:v1", "ssim:v1"]
     assert ranked(["nsd@2mm:c6-bg-pooled:v1", "dice:v1"]) == ["dice:v1", "nsd@2mm:c6-bg-pooled:v1"]
 
