@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -27,18 +28,17 @@ def images(dataset: Dataset, asked: Asked) -> Measure:
     Raises:
         BenchError: an image is not the one its sidecar describes.
     """
-    from baselines.grid import to_case
+    from baselines.grid import faced
 
     against = asked.task.against
     mean_on = _mean_image(dataset, asked) if against == "mean_image" else None
 
     def measure(match: Match, case: Case) -> Measured:
-        image = _normalised(dataset, case, asked.train)
-        other = _coarse(image, asked) if mean_on is None else mean_on(case)
-        reference, compared = (
-            [np.asarray(to_case(channel.numpy(), case.geometry), np.float32) for channel in tensor]
-            for tensor in (image, other)
-        )
+        # As a network is given it: which axes of the image are those of a patch decides what a coarser one is.
+        seen = faced(case, asked.train)
+        image = _normalised(dataset, seen, asked.train)
+        reference = _on_case(image, seen)
+        compared = _on_case(_coarse(image, asked), seen) if mean_on is None else mean_on(case)
         found, fault = _pictures(match, case, len(reference))
         labels = {
             channel: task_metrics.of_image(reference[i], compared[i], against, found[i] if found else None)
@@ -47,6 +47,13 @@ def images(dataset: Dataset, asked: Asked) -> Measure:
         return Measured(labels, fault)
 
     return measure
+
+
+def _on_case(image: "Tensor", case: Case) -> list[Image]:
+    """Shape: (C, D, H, W) in network axes -> C times (X, Y, Z)."""
+    from baselines.grid import to_case
+
+    return [np.asarray(to_case(channel.numpy(), case.geometry), np.float32) for channel in image]
 
 
 def _pictures(match: Match, case: Case, channels: int) -> tuple[list[Image], str]:
@@ -87,19 +94,23 @@ def _coarse(image: "Tensor", asked: Asked) -> "Tensor":
     return degraded(image, len(asked.train.patch), asked.task.factor)
 
 
-def _mean_image(dataset: Dataset, asked: Asked) -> Callable[[Case], "Tensor"]:
-    """The mean of the training images, on the grid of a case: voxel for voxel, each first brought to one size."""
+def _mean_image(dataset: Dataset, asked: Asked) -> Callable[[Case], list[Image]]:
+    """The mean of the training images, on the grid of a case: voxel for voxel, each first brought to one size.
+
+    Along the axes of the uniform format, which are RAS+ in all cases, however each was stacked.
+    """
     import torch
 
-    from baselines.grid import network_axes, resample
+    from baselines.grid import faced, resample
 
+    ras = msgspec.structs.replace(asked.train, plane="sagittal")  # whose network axes are those of the file
     cases = dataset.only(asked.training).cases
-    size = [max(case.geometry.shape[network_axes(case.geometry)[i]] for case in cases) for i in range(3)]
+    size = [max(case.geometry.shape[axis] for case in cases) for axis in range(3)]
     total = torch.zeros(1)
     for case in cases:
-        total = total + resample(_normalised(dataset, case, asked.train), size)
+        total = total + resample(_normalised(dataset, faced(case, ras), asked.train), size)
 
-    def on(case: Case) -> "Tensor":
-        return resample(total / len(cases), [case.geometry.shape[axis] for axis in network_axes(case.geometry)])
+    def on(case: Case) -> list[Image]:
+        return _on_case(resample(total / len(cases), case.geometry.shape), faced(case, ras))
 
     return on

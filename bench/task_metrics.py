@@ -14,7 +14,7 @@ from leaderboards.tasks import ACCURACY, GUESSED, PROBABILITY, PSNR, PSNR_MOST, 
 Image = npt.NDArray[np.float32]
 Values = dict[str, float | None]
 
-_AGAINST = {"linear": "psnr_db_linear:v2", "mean_image": "psnr_db_mean_image:v1"}  # what an image is compared with
+_AGAINST = {"linear": "psnr_db_linear:v2", "mean_image": "psnr_db_mean_image:v2"}  # what an image is compared with
 DEFINITIONS = (
     *(ACCURACY, GUESSED, PROBABILITY, TRUTH),
     *("absolute_error:v1", "constant_absolute_error:v1", "error:v1", "truth:v1"),  # each with its unit

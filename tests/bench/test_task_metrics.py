@@ -83,7 +83,7 @@ def test_of_equally_frequent_classes_the_first_is_guessed():
         ("absolute_error_years:v1", -1, 0, math.inf),
         ("error_years:v1", 0, -math.inf, math.inf),
         ("psnr_db:v1", 1, 0, 100),
-        ("psnr_db_linear:v1", 0, 0, 100),
+        ("psnr_db_linear:v2", 0, 0, 100),
         ("ssim:v1", 1, -1, 1),
     ],
 )
