@@ -120,14 +120,19 @@ def dataset_of(
 
 
 def as_given(predicted: Volume, taken: Taken) -> Volume:
-    """What was predicted for a case, on the grid of the file it came from; nearest voxel where that was resampled."""
+    """What was predicted for a case, on the grid of the file it came from.
+
+    Where that was resampled, codes (uint8) come back by nearest voxel, 0 outside; an image (float32) linearly, and
+    its values at the edge go on.
+    """
     found = turned(predicted, axis_codes(taken.affine))
     own = Volume(found.array, taken.affine)
     if found.shape == taken.shape and found.same_grid(own):
         return own
-    from converters.resample import NEAREST, Grid, onto
+    from converters.resample import LINEAR, NEAREST, Grid, onto
 
-    return onto(found, Grid(taken.shape, taken.affine), NEAREST)
+    rule = NEAREST if found.array.dtype == np.uint8 else LINEAR
+    return onto(found, Grid(taken.shape, taken.affine), rule)
 
 
 def _take(case_id: str, given: Given, like: tuple[Info, Inputs, Reading], root: Path) -> Taken:

@@ -41,10 +41,11 @@ class Rule(NamedTuple):
     """How values between voxels are found, and the value outside."""
 
     interpolation: str  # bspline, linear, nearest
-    outside: float
+    outside: float | None  # None: the values at the edge go on
 
 
 NEAREST = Rule("nearest", 0.0)
+LINEAR = Rule("linear", None)
 
 
 def grid_of(volume: Volume) -> Grid:
@@ -133,10 +134,10 @@ def onto(volume: Volume, grid: Grid, rule: Rule, matrix: Matrix | None = None) -
     array = volume.array
     kind = np.float32 if array.dtype.itemsize <= 2 or array.dtype == np.float32 else np.float64
     found = _resampled(Volume(array.astype(kind), volume.affine), grid, rule, matrix)
-    low, high = min(array.min(), rule.outside), max(array.max(), rule.outside)
-    found = np.clip(found, low, high)
+    held = [array.min(), array.max()] + ([] if rule.outside is None else [rule.outside])
+    found = np.clip(found, min(held), max(held))
     if array.dtype.kind in "iub":
-        found = np.rint(found).astype(np.promote_types(array.dtype, np.min_scalar_type(int(rule.outside))))
+        found = np.rint(found).astype(np.promote_types(array.dtype, np.min_scalar_type(int(rule.outside or 0))))
     return Volume(found, grid.affine)
 
 
@@ -148,7 +149,10 @@ def _resampled(volume: Volume, grid: Grid, rule: Rule, matrix: Matrix | None) ->
     resampler.SetOutputDirection(direction)
     resampler.SetOutputOrigin(origin)
     resampler.SetInterpolator(_KINDS[rule.interpolation])
-    resampler.SetDefaultPixelValue(rule.outside)
+    if rule.outside is None:
+        resampler.SetUseNearestNeighborExtrapolator(True)
+    else:
+        resampler.SetDefaultPixelValue(rule.outside)
     resampler.SetTransform(sitk.Transform(3, sitk.sitkIdentity) if matrix is None else transform_of(matrix))
     array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(resampler.Execute(image_of(volume))).transpose(2, 1, 0)
     return array

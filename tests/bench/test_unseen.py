@@ -19,7 +19,7 @@ from converters.description import Channel
 from converters.dicom import read_series
 from converters.dicom_seg import read_segmentation
 from converters.errors import UsageError
-from converters.given import Reading, as_given, dataset_of
+from converters.given import Given, Reading, Taken, as_given, dataset_of
 from converters.inputs import Inputs, inputs_of
 from converters.phantoms import chaos, folder
 from converters.preparation import Preparation
@@ -162,6 +162,21 @@ def test_preparation_of_the_training_is_made_of_a_file_too_and_undone(hearts_mod
     assert made.cases[0].images["image"].data_sha256 == case.images["image"].data_sha256
     back = as_given(Volume(np.ones(case.geometry.shape, np.uint8), np.array(case.geometry.affine)), taken)
     assert back.same_grid(read_nifti(raw / "s01-ed.nii.gz"))
+
+
+def test_a_resampled_image_comes_back_linearly_to_the_edges_and_a_label_map_by_nearest_voxel(hearts_model):
+    dataset, _, _ = hearts_model
+    # Eleven voxels of 1 mm were made two of 4.5 mm, so the outermost lie beyond what was predicted.
+    file = Taken(Given("a", {}), dataset.cases[0], (11, 4, 1), np.eye(4), ())
+    coarse = np.diag([4.5, 1.0, 1.0, 1.0])
+    coarse[0, 3] = 2.75
+    picture = np.broadcast_to(np.float32([2.75, 7.25])[:, None, None], (2, 4, 1))
+    back = as_given(Volume(picture, coarse), file)
+    assert back.array.dtype == np.float32 and back.same_grid(Volume(np.zeros((11, 4, 1)), np.eye(4)))
+    np.testing.assert_allclose(back.array[:, 2, 0], np.clip(np.arange(11), 2.75, 7.25), rtol=1e-6)
+    codes = as_given(Volume(np.ceil(picture / 4).astype(np.uint8) * 100, coarse), file)
+    assert codes.array.dtype == np.uint8
+    assert codes.array[:, 2, 0].tolist() == [0, *[100] * 5, *[200] * 4, 0]
 
 
 def test_an_image_that_is_predicted_lies_on_the_grid_of_its_file_and_the_model_can_be_exported(
