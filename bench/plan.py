@@ -63,7 +63,8 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
     Raises:
         UsageError: the split has no draw of that name.
         BenchError: the draw lists fewer subjects than the protocol labels; a step is to be selected, and nobody is
-            there to select it by; the task is a value, and no test subject has it or the protocol is about label maps.
+            there to select it by; the task is a value, and the protocol is about label maps; the split tests nobody who
+            has the task's target, or is by label maps and the task needs none.
     """
     split = splits.resolve(dataset, recipe.split_name)
     protocol = protocols.parse(recipe.protocol, annotator=recipe.annotator or None)
@@ -71,8 +72,7 @@ def plan(recipe: Recipe, dataset: Dataset, runs: Path, others: Dataset | None = 
     # `noisy` is `noisy50`: one run, one folder.
     recipe = msgspec.structs.replace(recipe, protocol=protocol.name, unlabelled=others.name if others else "")
     made = Plan(recipe, dataset, split, protocol, runs, others)
-    if recipe.task != LABELS and not made.test:
-        raise BenchError(f"no test subject of split '{split.name}' has what task '{recipe.task}' asks for")
+    task_view.check_split(recipe.task, dataset, split)
     task_view.shown(dataset, split, protocol, recipe.draw, recipe.task)  # refuses what a view could not be made of
     if recipe.selection != "last" and not made.validation:
         raise BenchError(

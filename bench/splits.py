@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from converters.dataset import Dataset, Split
 from converters.errors import BenchError, UsageError, closest, unknown_name
@@ -9,8 +10,30 @@ from converters.files import read_json, sha256, write_json
 
 DEFAULT = "default"
 _BY_HASH = "--draw 0, which orders all subjects by hash"
-_RULE = "frugalseg: {0}/{1}/{2} % of the subjects in the order of sha256('split/<subject>')"
-_DEFAULT = (70, 10, 20)
+_RULE = "frugalseg: {0}/{1}/{2} % of {3} in the order of sha256('split/<subject>')"
+_LABELLED, _ALL = "the subjects", "all subjects, with or without a label map,"
+
+
+class Shares(NamedTuple):
+    """A rule that splits are made by: percent of the subjects for training, validation and test."""
+
+    train: int
+    val: int
+    test: int
+    everybody: bool = False  # whoever has a label map; else those who have none are never tested
+
+    @property
+    def name(self) -> str:
+        """What a split made by it is called where that is not `default`."""
+        return f"{'all-' if self.everybody else ''}{self.train}-{self.val}-{self.test}"
+
+    @property
+    def source(self) -> str:
+        """What such a split says of where it comes from."""
+        return _RULE.format(self.train, self.val, self.test, _ALL if self.everybody else _LABELLED)
+
+
+_DEFAULT = Shares(70, 10, 20)
 
 
 def order(subjects: Iterable[str], draw: int | str) -> tuple[str, ...]:
@@ -63,7 +86,7 @@ def freeze_default(dataset: Dataset) -> Split:
         BenchError: there is another default split for this very content.
     """
     path = dataset.root / "splits" / f"{DEFAULT}.json"
-    made = _by_shares(dataset, DEFAULT, _DEFAULT, _RULE.format(*_DEFAULT))
+    made = _by_shares(dataset, DEFAULT, _DEFAULT)
     if path.is_file():
         there = read_json(path, Split)
         if there.content_sha256 == made.content_sha256 and there != made:
@@ -80,7 +103,8 @@ def resolve(dataset: Dataset, name: str) -> Split:
     """The named split, fit to train and test with.
 
     `60-20-20`, where no file has that name, is so many percent of the subjects for training, validation and test, by
-    the rule of the default split; any three that add up to 100 are such a name.
+    the rule of the default split; any three that add up to 100 are such a name. `all-60-20-20` is the same of all
+    subjects, whether they have a label map or not.
 
     Raises:
         UsageError: there is no split of that name; says which is nearest.
@@ -91,7 +115,7 @@ def resolve(dataset: Dataset, name: str) -> Split:
     shares = _shares(name) if name not in known else None
     if name not in known and shares is None:
         raise unknown_name("split", name, known)
-    split = dataset.split(name) if shares is None else _by_shares(dataset, name, shares, _RULE.format(*shares))
+    split = dataset.split(name) if shares is None else _by_shares(dataset, name, shares)
     absent = sorted({*split.train, *split.val, *split.test} - set(dataset.subjects))
     if absent:
         raise BenchError(
@@ -132,25 +156,41 @@ def _published(split: Split, draw: str) -> tuple[str, ...]:
     )
 
 
-def _shares(name: str) -> tuple[int, int, int] | None:
-    """Percent for training, validation and test of `60-20-20`; None where the name is none of that kind."""
-    found = re.fullmatch(r"([1-9]\d?)-([1-9]\d?|0)-([1-9]\d?)", name)
-    shares = (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
-    return shares if sum(shares) == 100 else None
+def of_everybody(dataset: Dataset, split: Split) -> str | None:
+    """The split by the same shares of all subjects, where some are not tested for having no label map; else None."""
+    shares, with_label = _shares_of(split), _with_label(dataset)
+    if shares is None or shares.everybody or not with_label or with_label.issuperset(split.train):
+        return None
+    return shares._replace(everybody=True).name
 
 
-def _by_shares(dataset: Dataset, name: str, shares: tuple[int, int, int], source: str) -> Split:
+def _shares_of(split: Split) -> Shares | None:
+    """The rule a split was made by; None where somebody wrote it down."""
+    shares = _DEFAULT if split.name == DEFAULT else _shares(split.name)
+    return shares if shares is not None and split.source == shares.source else None
+
+
+def _shares(name: str) -> Shares | None:
+    """The rule that `60-20-20` or `all-60-20-20` names; None where the name is none of that kind."""
+    found = re.fullmatch(r"(all-)?([1-9]\d?)-([1-9]\d?|0)-([1-9]\d?)", name)
+    if not found:
+        return None
+    shares = Shares(int(found[2]), int(found[3]), int(found[4]), bool(found[1]))
+    return shares if shares.train + shares.val + shares.test == 100 else None
+
+
+def _by_shares(dataset: Dataset, name: str, shares: Shares) -> Split:
     # Where nobody has a label map the targets are values or images, and anybody can be tested on.
-    with_label = {case.subject for case in dataset.cases if case.label is not None} or set(dataset.subjects)
+    with_label = (set() if shares.everybody else _with_label(dataset)) or set(dataset.subjects)
     held_out = {c.subject for c in dataset.cases if any(i.file.startswith("imagesTs/") for i in c.images.values())}
     test = order(with_label & held_out, "split")
     rest = _units(dataset, with_label - held_out)
     n = sum(map(len, rest))
     if not test:
-        rest, test = _cut(rest, max(1, round(n * shares[2] / 100)))
+        rest, test = _cut(rest, max(1, round(n * shares.test / 100)))
     # Of what is left when the test side is away; nobody is spared for validation below five subjects.
-    spared = sum(map(len, rest)) * shares[1] / (100 - shares[2])
-    rest, val = _cut(rest, max(1, round(spared)) if n >= 5 and shares[1] else 0)
+    spared = sum(map(len, rest)) * shares.val / (100 - shares.test)
+    rest, val = _cut(rest, max(1, round(spared)) if n >= 5 and shares.val else 0)
     unlabelled = order(set(dataset.subjects) - with_label - held_out, "split")
     return Split(
         name=name,
@@ -159,8 +199,12 @@ def _by_shares(dataset: Dataset, name: str, shares: tuple[int, int, int], source
         train=(*(subject for unit in rest for subject in unit), *unlabelled),
         val=val,
         test=test,
-        source=source,
+        source=shares.source,
     )
+
+
+def _with_label(dataset: Dataset) -> set[str]:
+    return {case.subject for case in dataset.cases if case.label is not None}
 
 
 def _units(dataset: Dataset, subjects: set[str]) -> list[tuple[str, ...]]:

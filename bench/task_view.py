@@ -36,6 +36,37 @@ def has_target(task: str, case: Case) -> bool:
     return found.kind == "image" or found.field in case.meta
 
 
+def check_split(task: str, dataset: Dataset, split: Split) -> None:
+    """Whether the split tests whom the task can be tested on.
+
+    Raises:
+        BenchError: the task needs no label map, and by the split's rule those who have none are not tested; or no test
+            subject has the target. Says which split would do.
+    """
+    if task == LABELS:
+        return
+    tested = sum(has_target(task, case) for case in dataset.only(split.test).cases)
+    everybody = splits.of_everybody(dataset, split)
+    if tested and everybody is None:
+        return
+    everyone = len(dataset.subjects)
+    able = len({case.subject for case in dataset.cases if has_target(task, case)})
+    what = f"no test subject of split '{split.name}' has what task '{task}' asks for: {able} of {everyone} have it"
+    if everybody is not None:
+        told = f"{len(split.test)} of {everyone} are tested"
+        what = f"split '{split.name}' tests only subjects with a label map, and task '{task}' needs none: {told}"
+    names = filter(None, (everybody, "all-60-20-20", "all-50-0-50"))
+    fit = next((name for name in names if _fits(task, dataset, splits.resolve(dataset, name))), None)
+    mend = f"--split {fit}, which divides all subjects, with or without a label map"
+    raise BenchError(what, where=dataset.root, mend=mend if fit else "a split of your own in splits/, or more values")
+
+
+def _fits(task: str, dataset: Dataset, split: Split) -> bool:
+    """Whether some on either side have the target."""
+    sides = (split.train, split.test)
+    return all(any(has_target(task, case) for case in dataset.only(side).cases) for side in sides)
+
+
 def values_sha256(dataset: Dataset, task: str) -> list[str]:
     """Digest of the values that are the target of a task, those of every case; nothing where it has none.
 

@@ -233,3 +233,34 @@ def test_three_shares_name_a_split_by_the_rule_of_the_default(dataset_of):
     for wrong in ("60-20-10", "100-0-0", "0-50-50", "60-20", "6e1-20-20"):
         with pytest.raises(UsageError, match="no split"):
             splits.resolve(dataset, wrong)
+
+
+@pytest.mark.parametrize("unlabelled", [0, 7, 10])
+def test_shares_of_all_ask_nobody_for_a_label_map(dataset_of, unlabelled):
+    dataset = dataset_of(10, unlabelled=unlabelled)
+    splits.freeze_default(dataset)
+    split = splits.resolve(dataset, "all-70-10-20")
+    order = splits.order(dataset.subjects, "split")
+    assert (split.train, split.val, split.test) == (order[:7], order[7:8], order[8:])
+    assert split.name == "all-70-10-20" and "of all subjects, with or without a label map" in split.source
+    for wrong in ("all-70-10-10", "all", "all-default", "all-all-70-10-20"):
+        with pytest.raises(UsageError, match="no split"):
+            splits.resolve(dataset, wrong)
+
+
+def test_what_label_maps_decide_has_a_counterpart_that_they_do_not(dataset_of):
+    everybody = splits.of_everybody
+    dataset = dataset_of(10, unlabelled=6)
+    assert everybody(dataset, splits.freeze_default(dataset)) == "all-70-10-20"
+    assert everybody(dataset, splits.resolve(dataset, "60-20-20")) == "all-60-20-20"
+    assert everybody(dataset, splits.resolve(dataset, "all-60-20-20")) is None
+    assert everybody(dataset, split_of(dataset.subjects[:9])) is None  # somebody's own
+    for how in ({}, {"unlabelled": 10}):
+        dataset = dataset_of(10, **how)
+        assert everybody(dataset, splits.freeze_default(dataset)) is None
+    # Whom the organiser held out, without a label, stands on no side and does not train.
+    dataset = dataset_of(10, held_out=4)
+    cases = (c if c.subject < "s06" else msgspec.structs.replace(c, label=None) for c in dataset.cases)
+    withheld = dataclasses.replace(dataset, cases=tuple(cases))
+    (dataset.root / "splits" / "default.json").unlink()
+    assert everybody(withheld, splits.freeze_default(withheld)) is None

@@ -135,6 +135,33 @@ def test_a_plan_tests_those_who_have_a_value_and_tells_runs_apart(people, tmp_pa
         plan(Recipe(dataset="tiny", task="sex", train=TRAIN), nobody, tmp_path)
 
 
+@pytest.mark.parametrize("task", ["sex", "superres"])
+def test_label_maps_of_a_few_do_not_decide_who_is_tested_where_none_is_asked_for(task, tmp_path):
+    dataset = valued(tiny_dataset(tmp_path / "data" / "tiny", 10, unlabelled=8))
+    splits.freeze_default(dataset)
+    recipe = Recipe(dataset="tiny", task=task, train=msgspec.structs.replace(TRAIN, grid="native"))
+    with pytest.raises(BenchError, match="only subjects with a label map") as refused:
+        plan(recipe, dataset, tmp_path)
+    assert refused.value.mend.startswith("--split all-70-10-20")
+    made = plan(msgspec.structs.replace(recipe, split="all-70-10-20"), dataset, tmp_path)
+    assert {case.subject for case in made.test} == set(splits.order(dataset.subjects, "split")[8:])
+    assert len(plan(Recipe(dataset="tiny", train=TRAIN), dataset, tmp_path).test) == 2
+
+
+def test_where_no_test_subject_has_a_value_a_split_is_named_that_works(people, tmp_path):
+    hidden = splits.order(people.subjects, "split")[8:]
+    cases = (msgspec.structs.replace(c, meta={}) if c.subject in hidden else c for c in people.cases)
+    fewer = dataclasses.replace(people, cases=tuple(cases))
+    recipe = Recipe(dataset="tiny", task="age", train=TRAIN)
+    with pytest.raises(BenchError, match="no test subject of split 'default'") as refused:
+        plan(recipe, fewer, tmp_path)
+    assert refused.value.mend.startswith("--split all-50-0-50")
+    assert plan(msgspec.structs.replace(recipe, split="all-50-0-50"), fewer, tmp_path).test
+    one = (msgspec.structs.replace(c, meta={}) if c.subject != hidden[0] else c for c in people.cases)
+    with pytest.raises(BenchError, match="no labelled training subject"):
+        plan(recipe, dataclasses.replace(people, cases=tuple(one)), tmp_path)
+
+
 def test_a_task_begins_with_settings_of_its_own_and_what_is_typed_stands_over_them(tmp_path):
     def choose(preset="cpu", **more):
         return resolve(Choice(dataset="phantom-ixi-t1", preset=preset, **more), bf16=False)
