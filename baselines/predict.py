@@ -25,7 +25,7 @@ from baselines.nets import networks
 from baselines.values import Value
 from baselines.windows import DEFAULT, Patch, Windows, labels_at, pass_of
 from converters.dataset import Case, Dataset
-from converters.errors import BenchError
+from converters.errors import BenchError, EnvironmentFault
 from converters.volume import Volume, write_nifti
 from leaderboards.record import Cost
 
@@ -38,13 +38,16 @@ class Setting:
     plugin: Path | None = None
     progress: Callable[[int, int], None] | None = None  # called with (case, cases)
     config: PredictConfig = DEFAULT
+    unread: Callable[[str, BenchError], None] | None = None  # told of a case that cannot be read; None: it is raised
 
 
 def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, setting: Setting) -> Cost:
     """Write `out/<case>.nii.gz`, or `out/<case>.json`, for every case. Reads images alone, never a label.
 
+    Where `setting.unread` is told of damaged files, the other cases are predicted, and the cost counts these.
+
     Raises:
-        BenchError: the dataset lacks a channel the model was trained on, or a file is damaged.
+        BenchError: the dataset lacks a channel the model was trained on, or a file is damaged and nobody is told.
         EnvironmentFault: not even one window fits into memory.
     """
     device = torch.device(setting.device)
@@ -54,13 +57,14 @@ def predict(model: Path, dataset: Dataset, cases: Sequence[Case], out: Path, set
         meter = Meter(device, Tally(), warmup=0)
         windows = windows_of(method, spec, setting.config, device)
         # The next case is read, and the last one written, while this one is computed.
-        images = prefetch(partial(case_image, spec, dataset, meter), cases, ahead=1)
+        images = prefetch(partial(_image, partial(case_image, spec, dataset, meter), setting), cases, ahead=1)
         written = beside.submit(lambda: None)
         for number, (case, image) in enumerate(zip(cases, images, strict=True), 1):
-            write = made(windows, image.to(device), case, meter)
-            written.result()
-            written = beside.submit(write, out, case)
-            meter.tick(1, math.prod(case.geometry.shape))
+            if image is not None:
+                write = made(windows, image.to(device), case, meter)
+                written.result()
+                written = beside.submit(write, out, case)
+                meter.tick(1, math.prod(case.geometry.shape))
             if setting.progress is not None:
                 setting.progress(number, len(cases))
         written.result()
@@ -105,6 +109,19 @@ def case_image(spec: ModelSpec, dataset: Dataset, meter: Meter, case: Case) -> T
     with meter.stage("preprocess"):
         image = normalise(voxels, spec.config.window, spec.config.intensity)
         return resample(image, network_size(case.geometry, spec.config))
+
+
+def _image(read: Callable[[Case], Tensor], setting: Setting, case: Case) -> Tensor | None:
+    """What is read of a case; None where that cannot be done and somebody is told."""
+    try:
+        return read(case)
+    except (BenchError, FileNotFoundError) as error:
+        if setting.unread is None or isinstance(error, EnvironmentFault):
+            raise
+        if not isinstance(error, BenchError):
+            error = BenchError(f"{case.id}: there is no {error.filename}", mend="convert again")
+        setting.unread(case.id, error)
+        return None
 
 
 def made(windows: Windows, image: Tensor, case: Case, meter: Meter) -> Callable[[Path, Case], None]:

@@ -8,12 +8,13 @@ import click
 
 from bench.options import DATA, DEVICE, JSON, PLUGIN
 from bench.output import print_json, say
-from converters.errors import UsageError
+from converters.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from baselines.agreement import Agreement
     from baselines.predict import Setting
     from bench.phases import Phases
+    from bench.unseen import Done
 
 SOME_UNREAD = 3
 
@@ -113,20 +114,22 @@ class Asked:
         from baselines.predict import predict
         from bench import splits
         from bench.locate import locate
+        from bench.unseen import Done
 
         if self.to != "nifti":
             raise UsageError(f"--to {self.to} is for images", mend="name the files in place of --dataset")
         found = locate(str(self.dataset), self.data)
-        chosen = found if self.split is None else found.only(splits.resolve(found, self.split).test)
-        cost = predict(model, found, chosen.cases, out, self.setting("predict", phases))
+        cases = (found if self.split is None else found.only(splits.resolve(found, self.split).test)).cases
+        unread: dict[str, BenchError] = {}
+        setting = dataclasses.replace(self.setting("predict", phases), unread=unread.__setitem__)
+        cost = predict(model, found, cases, out, setting)
+        if unread and len(unread) == len(cases):
+            raise next(iter(unread.values()))
         checked = None
         if self.check:
-            checked = with_float32(model, found, chosen.cases[: self.check], out, self.setting("check", phases))
-        if self.as_json:
-            print_json({"predictions": str(out), "cost": cost} | ({"float32": checked} if checked else {}))
-        else:
-            say(f"{cost.items} label maps, {cost.seconds:.1f} s: {out}")
-        return self._code(checked)
+            read = [case for case in cases if case.id not in unread]
+            checked = with_float32(model, found, read[: self.check], out, self.setting("check", phases))
+        return self._end(Done(len(cases), cost, (), (), unread, checked), out, "cases")
 
     def of_images(self, model: Path, images: tuple[str, ...], out: Path, phases: "Phases") -> int:
         """Predict image files."""
@@ -137,15 +140,20 @@ class Asked:
         which = Which(self.spacing, self.series, self.allow_gaps)
         wanted = Wanted(images, self.to, which, self.setting("predict", phases), self.check)
         done = predict_given(model, out, wanted)
+        return self._end(done, out, "images")
+
+    def _end(self, done: "Done", out: Path, what: str) -> int:
+        """Tell what became of the cases or images; gives the exit code."""
         for told in (*done.warnings, *map(str, done.failures.values())):
             say(told)
         if self.as_json:
-            facts = {"predictions": str(out), "files": [file.name for file in done.files], "cost": done.cost}
-            facts["unread"] = list(done.failures)
+            facts = {"predictions": str(out), "cost": done.cost, "unread": list(done.failures)}
+            facts |= {"files": [file.name for file in done.files]} if done.files else {}
             print_json(facts | ({"float32": done.checked} if done.checked else {}))
         else:
-            say(f"{done.images - len(done.failures)} of {done.images} images, {done.cost.seconds:.1f} s: {out}")
-        return SOME_UNREAD if done.failures else self._code(done.checked)
+            say(f"{done.images - len(done.failures)} of {done.images} {what}, {done.cost.seconds:.1f} s: {out}")
+        code = self._code(done.checked)
+        return SOME_UNREAD if done.failures else code
 
     def _code(self, checked: "Agreement | None") -> int:
         """The exit code, and for people what the check found."""

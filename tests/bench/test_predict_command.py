@@ -7,11 +7,14 @@ import pytest
 
 from baselines import agreement
 from baselines.config import NetConfig, PredictConfig, TrainConfig
+from baselines.predict import Setting
+from baselines.predict import predict as cases
 from bench.claims import claims
 from bench.plan import plan
 from bench.recipe import Recipe
 from bench.run import Place, run
 from bench.verify import Means, verify
+from converters.errors import BenchError
 
 QUICK = TrainConfig(
     net=NetConfig(widths=(4, 8), dropout=(0.0, 0.0)),
@@ -99,3 +102,22 @@ def test_a_record_is_verified_with_its_own_way_of_predicting(hearts, tmp_path):
     (claimed,) = claims(folder, tmp_path / "scratch")
     broken = {result.rule: result.found for result in verify(claimed, 2, Means(hearts.root.parent)) if result.found}
     assert broken == {}
+
+
+def test_a_damaged_case_is_told_and_the_others_are_predicted(predict, model, hearts, tmp_path):
+    first, *others = hearts.only(hearts.split("default").test).cases
+    whole = predict("--precision", "fp32")[1]
+    image = hearts.path(first.images["cine"].file)
+    image.write_bytes(image.read_bytes()[:500])
+    done, made = predict("--precision", "fp32", "--check")
+    assert done.code == 3 and image.name in done.err and "3 of 4 cases" in done.err
+    assert "0 of 3584 voxels differ" in done.err  # of the first case that there is
+    assert made == {f"{case.id}.nii.gz": whole[f"{case.id}.nii.gz"] for case in others}
+    told = json.loads(predict("--json")[0].out)
+    assert (told["unread"], told["cost"]["items"]) == ([first.id], 3)
+    with pytest.raises(BenchError, match=image.name):  # a run has every case or fails
+        cases(model, hearts, [others[0], first], tmp_path / "run", Setting())
+    for case in others:
+        hearts.path(case.images["cine"].file).unlink()
+    done, made = predict()
+    assert (done.code, made) == (3, {})
