@@ -20,11 +20,12 @@ def pages(raw: Path) -> Iterator[tuple[str, str]]:
     """(place on the site, Markdown). `raw`: made-up patients, a folder for each source (`docsite/pictures.py`)."""
     rows: list[tuple[str, ...]] = []
     for entry in catalogue.sources():
-        if entry.name in OPEN:
+        infos = () if entry.name in OPEN else source.find(entry.name).INFO or _infos(entry.name, raw)
+        if not infos:
             yield f"{FOLDER}/{entry.name}.md", _open_page(entry.name)
             rows.append((f"[{entry.name}]({entry.name}.md)", escaped(entry.about), "whatever is there", "as it says"))
             continue
-        for info in source.find(entry.name).INFO or _infos(entry.name, raw):
+        for info in infos:
             yield f"{FOLDER}/{info.name}.md", _page(entry.name, info)
             shown = ", ".join(_structures(info)) or "none: bring your own"
             rows.append((f"[{info.name}]({info.name}.md)", info.source.collection, _images(info), shown))
@@ -39,12 +40,12 @@ here for real stands in the README."""
 
 
 def _infos(name: str, raw: Path) -> list[Info]:
-    """Of a source that looks into the raw folder first."""
-    return [info for info, _ in source.found(name, raw / name, Options())]
+    """Of a source that looks into the raw folder first; none where nobody has made up such a folder."""
+    return [] if name not in catalogue.phantoms() else [info for info, _ in source.found(name, raw / name, Options())]
 
 
 def _page(name: str, info: Info) -> str:
-    parts = [f"# {info.name}", f"{info.source.collection}.", _facts(info), _picture(info.name)]
+    parts = [f"# {info.name}", f"{info.source.collection}.", _facts(info), _picture(name, info.name)]
     if info.label_info:
         parts += ["## Structures", _labels(info)]
     parts += ["## From download to a run", _commands(name, info.name), *_access(name)]
@@ -58,7 +59,7 @@ def _open_page(name: str) -> str:
     convert = f"bench convert {name} RAW data"
     lines = [f"bench phantom {name} raw/{name}    # made-up, in this layout"] if name in catalogue.phantoms() else []
     more = "The keys of its TOML, with examples: [a folder of images](../folder.md)." if name == "folder" else ""
-    parts = [f"# {name}", _docstring(name), more, _picture(name), sh(*lines, convert), *_access(name)]
+    parts = [f"# {name}", _docstring(name), more, _picture(name, name), sh(*lines, convert), *_access(name)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -144,5 +145,7 @@ def _docstring(name: str) -> str:
     return described(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
 
 
-def _picture(name: str) -> str:
+def _picture(source: str, name: str) -> str:
+    if source not in catalogue.phantoms():
+        return "There are no made-up patients in its layout yet, so there is no picture."
     return f"<!-- picture: datasets/{name} | {name}: a made-up case, and its labels -->"

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "extend.md"
 QUICK = ["--preset", "demo", "--set", "train.steps=2", "--set", "train.patch=[16, 16]"]
 QUICK += ["--set", "train.net.widths=[4, 8]", "--set", "train.net.dropout=[0.0, 0.0]"]
+INSIDE = {"in PROTOCOLS": "PROTOCOLS = (\n", "in overlaps": "    return {\n"}  # what a block is put behind
 
 
 def blocks() -> dict[str, str]:
@@ -28,17 +29,18 @@ def blocks() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    """A copy of the four packages with everything from the page put in its place."""
+    """A copy of the four packages and the tests with everything from the page put in its place."""
     folder = tmp_path_factory.mktemp("suite")
-    for package in ("bench", "baselines", "leaderboards", "converters"):
+    for package in ("bench", "baselines", "leaderboards", "converters", "tests"):
         shutil.copytree(
             ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "results", "pages")
         )
     for place, code in blocks().items():
         path = folder / place.partition(",")[0]
         text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if place.endswith("in PROTOCOLS"):
-            head, table, rest = text.partition("PROTOCOLS = (\n")
+        if inside := next((line for end, line in INSIDE.items() if place.endswith(end)), None):
+            head, table, rest = text.partition(inside)
+            assert table, place
             text = head + table + code + rest
         else:
             text += f"\n\n{code}" if text else code
@@ -48,9 +50,9 @@ def suite(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def contributing():
-    """The commands of CONTRIBUTING.md, block by block."""
+    """The commands of CONTRIBUTING.md: of each part of the page, block by block."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [re.findall(r"^```sh\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in text.split("\n## ")]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,8 @@ def extended(suite):
 
 
 def test_the_page_holds_one_of_each():
-    assert sorted(place.partition("/")[0] for place in blocks()) == [*["baselines"] * 2, *["bench"] * 4, "converters"]
+    parts = [*["baselines"] * 2, *["bench"] * 4, "converters", "tests"]
+    assert sorted(place.partition("/")[0] for place in blocks()) == parts
 
 
 def test_new_names_are_listed_without_a_list_to_edit(extended):
@@ -137,8 +140,7 @@ def test_a_method_in_the_current_folder_is_not_picked_up(bench, tmp_path, monkey
 
 @pytest.mark.blocks
 def test_contributing_is_followed_to_the_letter(suite, raw, contributing, tmp_path):
-    for name in ("tests", "docs"):
-        shutil.copytree(ROOT / name, suite / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "docs", suite / "docs", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", suite)
     (tmp_path / "bench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench.cli "$@"\n')
     (tmp_path / "bench").chmod(0o755)
@@ -146,13 +148,16 @@ def test_contributing_is_followed_to_the_letter(suite, raw, contributing, tmp_pa
     quick = "train.steps=2 train.patch=[16,16] train.net.widths=[4,8] train.net.dropout=[0.0,0.0]"
     own = {"PATH": path, "PYTHONPATH": str(suite), "OMP_NUM_THREADS": "1", "BENCH_RUN_SETTINGS": quick}
     said = []
-    for block in contributing:
-        # What make does is told in one line of the Makefile; the copy has neither that nor an environment of its own.
-        lines = [line for line in block.splitlines() if not line.startswith("make ")]
-        text = "\n".join(lines).replace("path/to/clinic", str(raw))
-        line = ["bash", "-euo", "pipefail", "-c", text]
-        done = subprocess.run(line, cwd=suite, env={**os.environ, **own}, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-        said.append(done.stdout)
+    for part in contributing:
+        for name in ("raw", "data", "runs"):
+            shutil.rmtree(suite / name, ignore_errors=True)
+        for block in part:
+            # What make does is told in one line of the Makefile; the copy has neither that nor a .venv of its own.
+            lines = [line for line in block.splitlines() if not line.startswith(("make ", ". .venv"))]
+            text = "\n".join(lines).replace("path/to/clinic", str(raw))
+            line = ["bash", "-euo", "pipefail", "-c", text]
+            done = subprocess.run(line, cwd=suite, env=os.environ | own, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+            said.append(done.stdout)
     everything = "".join(said)
     assert [told for told in ("clinic: 10 cases", "focal", "vs:v1", "[100%]") if told not in everything] == []

@@ -133,7 +133,7 @@ def test_every_metric_is_what_its_definition_says_voxel_by_voxel(case, codes):
         return
     long = [s for s, n in zip(spacing, reference.shape, strict=True) if n > 1] or [spacing[0]]
     expected = overlaps(g, p, math.prod(spacing) / 1000) | surfaces(g, p, long)
-    assert found.keys() == expected.keys()
+    assert found.keys() == expected.keys(), "a metric is written out, voxel by voxel, in `overlaps` or `surfaces` above"
     for name, value in expected.items():
         assert found[name] == (None if value is None else pytest.approx(value, rel=1e-12, abs=1e-15)), name
 

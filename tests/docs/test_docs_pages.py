@@ -136,3 +136,13 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path):
 def test_every_source_with_a_phantom_has_a_picture_on_its_pages(made):
     shown = [place for place, text in made.items() if place.startswith("datasets/") and "<!-- picture: " in text]
     assert len(shown) >= len(catalogue.phantoms())
+
+
+def test_a_source_without_made_up_patients_asks_for_no_picture(monkeypatch, tmp_path):
+    known = [one for one in catalogue.sources() if one.name in ("acdc", "ixi")]  # ixi looks into the raw folder
+    monkeypatch.setattr(catalogue, "sources", lambda: known)
+    monkeypatch.setattr(catalogue, "phantoms", list)
+    text = dict(datasets.pages(tmp_path))
+    assert {"datasets/acdc.md", "datasets/ixi.md"} < text.keys()
+    assert all("<!-- picture" not in page for page in text.values())
+    assert "no made-up patients in its layout yet" in text["datasets/acdc.md"]
