@@ -4,7 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import msgspec
+from tiny import tiny_dataset
 
+from bench import splits
 from converters.dataset import Dataset
 
 
@@ -44,3 +46,11 @@ def valued(dataset: Dataset, hidden: tuple[str, ...] = ()) -> Dataset:
 
     cases = (msgspec.structs.replace(c, meta={} if c.subject in hidden else meta(c.subject)) for c in dataset.cases)
     return dataclasses.replace(dataset, cases=tuple(cases))
+
+
+def people(root: Path, **kind: tuple[int, int, int]) -> Dataset:
+    """Ten subjects of two cases with a sex and an age, label maps beside, and a default split."""
+    dataset = valued(tiny_dataset(root, 10, **kind))
+    dataset.save()
+    splits.freeze_default(dataset)
+    return Dataset.load(root)

@@ -4,15 +4,12 @@ import json
 
 import msgspec
 import pytest
-from tiny import tiny_dataset
-from views import valued
+import views
 
 from baselines.config import AugmentConfig, NetConfig, TrainConfig
-from bench import splits
 from bench.plan import plan
 from bench.recipe import Recipe
 from bench.run import Place, run
-from converters.dataset import Dataset
 from leaderboards import tasks
 from leaderboards.table import rows
 
@@ -27,10 +24,7 @@ PIPELINES = {"sex": "image-classification", "age": None, "superres": "image-to-i
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    dataset = valued(tiny_dataset(tmp_path_factory.mktemp("people") / "data" / "tiny", 10, shape=(24, 24, 3)))
-    dataset.save()
-    splits.freeze_default(dataset)
-    return Dataset.load(dataset.root)
+    return views.people(tmp_path_factory.mktemp("people") / "data" / "tiny", shape=(24, 24, 3))
 
 
 @pytest.mark.parametrize("task", PIPELINES)

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tiny import tiny_dataset
-from views import valued
+import views
 
 from baselines.config import AugmentConfig, NetConfig, TrainConfig
 from baselines.degrade import degraded
@@ -26,7 +25,6 @@ from bench.scorer import Scorer
 from bench.submission import Source, pack
 from bench.value_score import Said
 from bench.verify import Means, verify
-from converters.dataset import Dataset
 from converters.errors import BenchError
 from converters.volume import Volume, read_nifti, write_nifti
 from leaderboards.record import Record
@@ -42,11 +40,7 @@ NATIVE = msgspec.structs.replace(
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """Ten subjects of two cases with a sex and an age."""
-    dataset = valued(tiny_dataset(tmp_path_factory.mktemp("people") / "data" / "tiny", 10, shape=(24, 24, 3)))
-    dataset.save()
-    splits.freeze_default(dataset)
-    return Dataset.load(dataset.root)
+    return views.people(tmp_path_factory.mktemp("people") / "data" / "tiny", shape=(24, 24, 3))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+import views
 from contents import facts, tree
 from tiny import tiny_dataset
 from views import valued, weights
@@ -27,12 +28,7 @@ TRAIN = TrainConfig(
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """Ten subjects with a sex and an age, and label maps beside."""
-    root = tmp_path_factory.mktemp("people") / "data" / "tiny"
-    dataset = valued(tiny_dataset(root, 10))
-    dataset.save()
-    splits.freeze_default(dataset)
-    return Dataset.load(root)
+    return views.people(tmp_path_factory.mktemp("people") / "data" / "tiny")
 
 
 def seen(dataset, out, name="semi30", task="sex", **more):
