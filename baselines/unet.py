@@ -21,19 +21,24 @@ from converters.errors import BenchError, unknown_name
 Stride = tuple[int, ...]
 WAYS = ("linear", "transposed", "nearest")  # a decoder can go up
 GROUPS = 8  # of group norm, or the largest divisor of the channels below
+_LEAST = 4  # voxels that an axis keeps
 _ACTIVATIONS = {"leaky": nn.LeakyReLU, "relu": nn.ReLU, "elu": nn.ELU}
 
 
 def pooling(patch: Sequence[int], spacing: Sequence[float], levels: int) -> tuple[Stride, ...]:
-    """The factor by which each axis is halved on the way to each deeper level.
+    """The factor by which each axis is halved on the way to each deeper level, as nnU-Net plans it.
 
-    An axis is halved only while its spacing is within twice the finest and at least 4 voxels would remain, so that
-    thick slices are not pooled before thin pixels have caught up (as in nnU-Net).
+    An axis is open while 4 voxels would remain. Of the open ones those are halved whose spacing is less than twice the
+    finest of them, so that thick slices are not pooled before thin pixels have caught up, and what is too thin to be
+    halved holds nothing up. An axis is halved alone from 12 voxels on.
     """
     size, step, strides = list(patch), list(spacing), []
     for _ in range(levels - 1):
-        finest = min(step)
-        halve = [s // 2 >= 4 and mm <= 2 * finest for s, mm in zip(size, step, strict=True)]
+        room = [s // 2 >= _LEAST for s in size]
+        finest = min((mm for mm, fits in zip(step, room, strict=True) if fits), default=0.0)
+        halve = [fits and mm < 2 * finest for mm, fits in zip(step, room, strict=True)]
+        if sum(halve) == 1 and size[halve.index(True)] < 3 * _LEAST:
+            halve = [False] * len(halve)
         strides.append(tuple(2 if h else 1 for h in halve))
         size = [s // 2 if h else s for s, h in zip(size, halve, strict=True)]
         step = [mm * 2 if h else mm for mm, h in zip(step, halve, strict=True)]

@@ -26,8 +26,9 @@ def build(
 
     `widths`: of nnU-Net in 3D; levels at which no axis can be halved any more are left out. `residual`: blocks as in
     Optimized U-Net (Futrega et al., 2021). Kernels are 1 along an axis until its spacing is less than twice the finest,
-    and 3 from there on and at the deepest level, as in nnU-Net. What nnU-Net does beyond the network (deep supervision
-    is there for methods that ask for scales) is not part of it.
+    and 3 from there on and at the deepest level, as in nnU-Net. They are 3 also where an axis is first halved: should
+    the finest axis be too thin for halving, nnU-Net would step over every second voxel of the others. What nnU-Net does
+    beyond the network (deep supervision is there for methods that ask for scales) is not part of it.
     """
     strides = [stride for stride in pooling(spec.patch, spec.spacing, len(widths)) if max(stride) > 1]
     if len(strides) < 2:
@@ -60,11 +61,12 @@ def build(
 
 
 def _kernels(spacing: Sequence[float], levels: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Of each level: an axis that has come to 3 stays there, and all have at the deepest."""
+    """Of each level: an axis that has come to 3 or is halved stays there, and all have at the deepest."""
     step, found = list(spacing), []
     reached = [False] * len(step)
     for stride in levels:
         step = [mm * s for mm, s in zip(step, stride, strict=True)]
-        reached = [done or mm < _FINE * min(step) for done, mm in zip(reached, step, strict=True)]
+        near = [mm < _FINE * min(step) for mm in step]
+        reached = [done or fine or by > 1 for done, fine, by in zip(reached, near, stride, strict=True)]
         found.append([3 if done else 1 for done in reached])
     return [*found[:-1], [3] * len(step)]

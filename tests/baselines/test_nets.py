@@ -67,6 +67,25 @@ def test_smp_refuses_group_norm():
 def test_an_axis_is_halved_only_once_it_is_nearly_as_fine_as_the_others():
     assert pooling((10, 128, 128), (8.0, 1.5, 1.5), 5) == ((1, 2, 2), (1, 2, 2), (2, 2, 2), (1, 2, 2))
     assert pooling((64, 64), (1.0, 1.0), 3) == ((2, 2), (2, 2))
+    assert pooling((64, 128, 128), (2.0, 1.0, 1.0), 3) == ((1, 2, 2), (2, 2, 2))  # twice as coarse is not nearly
+
+
+@pytest.mark.parametrize(
+    ("patch", "spacing", "thin"),
+    [
+        ((8, 128, 128), (1.0, 1.0, 1.0), 1),
+        ((16, 192, 192), (1.0, 1.0, 1.0), 2),
+        ((16, 256, 256), (1.5, 0.8, 0.8), 2),
+    ],
+)
+def test_a_thin_axis_holds_no_other_up(patch, spacing, thin):
+    """The slices can be halved `thin` times and rows and columns five times, as nnU-Net plans for these."""
+    assert pooling(patch, spacing, 6) == ((2, 2, 2),) * thin + ((1, 2, 2),) * (5 - thin)
+
+
+def test_an_axis_is_halved_alone_from_twelve_voxels_on():
+    assert pooling((4, 4, 8), (1.0, 1.0, 1.0), 2) == ((1, 1, 1),)
+    assert pooling((4, 4, 12), (1.0, 1.0, 1.0), 3) == ((1, 1, 2), (1, 1, 1))
 
 
 def test_an_axis_keeps_at_least_four_voxels():

@@ -310,6 +310,26 @@ def test_a_coarse_axis_of_dynunet_is_convolved_along_once_it_is_no_longer_coarse
     assert kernels == [(1, 3, 3), (1, 3, 3), *[(3, 3, 3)] * (len(kernels) - 2)] and len(kernels) == 6
 
 
+@pytest.mark.parametrize(
+    ("patch", "spacing"),
+    [
+        ((64, 128, 128), (2.0, 1.0, 1.0)),
+        ((8, 128, 128), (10.0, 1.25, 1.25)),
+        ((16, 128, 128), (5.0, 1.25, 1.25)),
+        ((32, 128, 128), (8.0, 2.0, 2.0)),
+        ((4, 64, 64), (0.4, 1.0, 1.0)),  # the finest axis is too thin to be halved
+        ((128, 64), (1.0, 2.0)),
+    ],
+)
+def test_dynunet_steps_over_no_voxel(patch, spacing):
+    small_net("dynunet")
+    given = spec(NetConfig(arch="dynunet", options={"widths": (4,) * 6}), patch)
+    body = make_net(msgspec.structs.replace(given, spacing=spacing)).body
+    firsts = [level.conv1.conv for level in body.encoder]
+    assert max(max(conv.stride) for conv in firsts) == 2
+    assert all(step <= width for conv in firsts for step, width in zip(conv.stride, conv.kernel_size, strict=True))
+
+
 def test_swin_unetr_has_the_published_number_of_parameters():
     """62.19 M for one channel and the 14 classes of BTCV, in the table of the CLIP-Driven Universal Model's README."""
     small_net("swin_unetr")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines.unet import pooling
 from converters.convert import convert
 from converters.phantoms.acdc import write
 
@@ -42,3 +43,15 @@ def test_converted_acdc_is_a_raw_dataset_of_nnunet(tmp_path):
     if not root.is_dir():
         pytest.skip(f"no {root}: bench convert acdc RAW {root.parent}")
     assert "verify_dataset_integrity Done" in accepted(root, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0), (10.0, 1.25, 1.25), (1.5, 0.8, 0.8), (0.4, 1.0, 1.0)]
+)
+@pytest.mark.parametrize("patch", [(4, 64, 64), (8, 128, 128), (16, 192, 192), (64, 128, 96), (40, 56, 40)])
+def test_axes_are_halved_as_nnunet_plans(patch, spacing):
+    from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
+
+    strides = get_pool_and_conv_props(spacing, patch, 4, 99)[1][1:]
+    still = ((1, 1, 1),) * (9 - len(strides))
+    assert pooling(patch, spacing, 10) == (*(tuple(step) for step in strides), *still)
