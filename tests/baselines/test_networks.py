@@ -19,6 +19,7 @@ from baselines import network
 from baselines.config import NetConfig, NetSpec, PredictConfig, TrainConfig, plain
 from baselines.halves import ONE
 from baselines.nets import make_net, maker
+from baselines.networks.residual_unet import Unit
 from baselines.predict import Setting as Prediction
 from baselines.predict import predict
 from baselines.train import Setting, train
@@ -262,6 +263,23 @@ def test_the_residual_unet_has_the_layers_of_dltk():
         conv.stride for conv in net.body.encoder.modules() if isinstance(conv, nn.Conv3d) and max(conv.stride) > 1
     ]
     assert strides == [(1, 2, 2)] * 3 and net.multiple == (1, 8, 8)
+
+
+@torch.no_grad()
+def test_the_residual_unet_begins_and_activates_as_dltk_does():
+    """LeakyReLU of 0.1 on the way down, ReLU6 on the way up, weights uniform with a variance of 1 / fan in."""
+    torch.manual_seed(0)
+    body = make_net(whole_spec("residual_unet", 3, channels=3, classes=9)).body
+    given = torch.tensor([-10.0, 2.0, 10.0])
+    for half, after in ((body.encoder, [-1.0, 2.0, 10.0]), (body.decoder, [0.0, 2.0, 6.0])):
+        units = [module for module in half.modules() if isinstance(module, Unit)]
+        assert len(units) == 6 and all(unit.activation(given).tolist() == after for unit in units)
+    convs = [module for module in body.modules() if isinstance(module, nn.Conv3d)]
+    assert body.decoder.head in convs and len(convs) == 1 + 6 * 2 + 3 + 6 * 2 + 1
+    for conv in convs:
+        spread = conv.weight.var() * conv.weight[0].numel()
+        assert spread.item() == pytest.approx(1, rel=0.1 if conv.weight.numel() > 1000 else 0.5)
+        assert conv.weight.abs().max() <= (3 / conv.weight[0].numel()) ** 0.5
 
 
 @torch.no_grad()
