@@ -1,8 +1,11 @@
 """docs/coverage.md says what the committed records say, and `not run` where they say nothing."""
 
+from fnmatch import fnmatchcase
+
 import msgspec
 import pytest
 
+from bench.networks import SWEEP, rows
 from docsite.coverage import PAGE, System, fits, page, parts, row, runnable
 from docsite.markdown import ROOT
 from leaderboards.collect import load
@@ -60,6 +63,16 @@ def test_what_nothing_shows_is_not_run(records):
     assert row(system(record={"task": "no such task"}), records)[2:] == ("-", "not run")
     assert row(system(files=("README.md", "no/such/file.py")), records).evidence == "not run"
     assert row(system(files=("README.md",)), records).evidence == "`README.md`"
+
+
+def test_networks_of_smp_have_the_encoder_that_their_sweep_gives_them():
+    swept = {one.recipe.train.net.arch: one.recipe.train.net.encoder for one in rows(ROOT / SWEEP)}
+    listed = [one for part in parts() for one in part.system if one.name.endswith(", smp")]
+    assert len(listed) == 6
+    for one in listed:
+        encoder = swept[one.record["recipe.train.net.arch"]]
+        assert f"--set train.net.encoder={encoder}" in one.command
+        assert fnmatchcase(encoder, one.record["recipe.train.net.encoder"])
 
 
 @pytest.mark.parametrize(
