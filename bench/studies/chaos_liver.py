@@ -61,7 +61,7 @@ def prepare(study: Asked) -> None:
     t1, t2 = (locate(f"{study.prefix}chaos-mr-{name}", study.data) for name in ("t1", "t2"))
     stacks = (Stack(t1, "in-phase", "t1"), Stack(t2, "t2", "t2"))
     for slicing in _slicings(study.prefix):
-        _slice(stacks if "-t1t2-" in slicing.name else stacks[:1], slicing, study)
+        cut(stacks if "-t1t2-" in slicing.name else stacks[:1], slicing, study)
 
 
 def _slicings(prefix: str) -> list[Slicing]:
@@ -74,14 +74,19 @@ def _slicings(prefix: str) -> list[Slicing]:
     ]
 
 
-def _slice(stacks: Sequence[Stack], slicing: Slicing, study: Asked) -> None:
+def cut(stacks: Sequence[Stack], slicing: Slicing, study: Asked) -> None:
+    """One dataset of slices, with its splits and its card; what is there already stays.
+
+    Raises:
+        BenchError: a slice does not convert, or its default split is one that another version made.
+    """
     root = study.data / slicing.name
     wanted = dict(asked(stacks, slicing))
-    if (root / "dataset.json").is_file() and Dataset.load(root).file.bench.preparation == wanted:
-        return
-    report = write(planned(study.data, study.data, sliced(stacks, slicing)), study.jobs)
-    if report.failures:
-        raise report.failures[0]
+    if not (root / "dataset.json").is_file() or Dataset.load(root).file.bench.preparation != wanted:
+        report = write(planned(study.data, study.data, sliced(stacks, slicing)), study.jobs)
+        if report.failures:
+            raise report.failures[0]
+    # Also where the data was there: an earlier call may have been killed before these.
     dataset = Dataset.load(root)
     freeze_default(dataset)
     if slicing.alone:

@@ -9,15 +9,16 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
+from tiny import tiny_dataset
 
 from bench.cli import group
 from bench.liver_page import PATIENTS, SLICES, Arm, arm
-from bench.studies.chaos_liver import torn
+from bench.studies.chaos_liver import cut, torn
 from bench.study import Asked, Run, find, names
 from bench.sweep import read
 from converters.dataset import Dataset
 from converters.errors import UsageError
-from converters.sliced import slice_of
+from converters.sliced import Slicing, Stack, slice_of
 from leaderboards.record import Budget, CaseScore, Chosen, Cost, Record
 from leaderboards.site.logs import Line
 
@@ -133,6 +134,20 @@ def test_the_split_of_slices_puts_every_patient_on_every_side(dataset_of):
         assert Counter(slice_of(name)[:2] for name in side) == dict.fromkeys(
             [(f"mr-{patient}", stack) for patient in (1, 2) for stack in ("t1", "t2")], count
         )
+
+
+@pytest.mark.parametrize("lost", ["splits/slices.json", "splits/default.json", "README.md"])
+def test_what_a_killed_study_had_yet_to_write_is_written_by_the_next(lost, tmp_path):
+    study = asked(tmp_path)
+    hearts = tiny_dataset(study.data / "tiny", 2, shape=(16, 14, 5))
+    stacks = [Stack(dataclasses.replace(hearts, cases=hearts.cases[::2]), "cine", "t1")]
+    slicing = Slicing("sliced", "left", 16, True)
+    cut(stacks, slicing, study)
+    file = study.data / "sliced" / lost
+    held = file.read_bytes()
+    file.unlink()
+    cut(stacks, slicing, study)
+    assert file.read_bytes() == held
 
 
 def test_what_makes_no_sense_is_refused(bench, tmp_path):
