@@ -25,6 +25,7 @@ __all__ = ["CASES", "SIZES", "page", "prepare", "sweep"]
 CASES = 10
 TORN = "slices"  # the split of the leaky datasets
 # Adam at a constant rate without decay, cross-entropy, batches of 4 and 10 000 steps (about 90 epochs of 450 slices).
+# `steps` are those on T1 alone.
 _ADAM = {"optimizer": '"adamw"', "lr": "0.001", "weight_decay": "0.0", "power": "0.0"}
 
 
@@ -38,7 +39,7 @@ SIZES = {
         _ADAM | {"steps": "10000", "batch": "4", "patch": "[256, 256]"} | _net("[64, 128, 256, 512, 1024]"),
     ),
     "cpu": Size("cpu", _ADAM | {"steps": "1500", "batch": "8"} | _net("[16, 32, 64, 128, 256]")),
-    "demo": Size("demo", _ADAM | _net("[8, 16, 32, 64]")),
+    "demo": Size("demo", _ADAM | {"steps": "400"} | _net("[8, 16, 32, 64]")),
     "tiny": Size(
         "demo",
         _ADAM | {"steps": "4", "batch": "4", "patch": "[16, 16]", "threads": "1"} | _net("[4, 8]"),
@@ -61,7 +62,7 @@ def prepare(study: Asked) -> None:
     t1, t2 = (locate(f"{study.prefix}chaos-mr-{name}", study.data) for name in ("t1", "t2"))
     stacks = (Stack(t1, "in-phase", "t1"), Stack(t2, "t2", "t2"))
     for slicing in _slicings(study.prefix):
-        cut(stacks if "-t1t2-" in slicing.name else stacks[:1], slicing, study)
+        cut(stacks if _mixed(slicing) else stacks[:1], slicing, study)
 
 
 def _slicings(prefix: str) -> list[Slicing]:
@@ -72,6 +73,10 @@ def _slicings(prefix: str) -> list[Slicing]:
         for bits in depths
         for alone in (False, True)
     ]
+
+
+def _mixed(slicing: Slicing) -> bool:
+    return "-t1t2-" in slicing.name
 
 
 def cut(stacks: Sequence[Stack], slicing: Slicing, study: Asked) -> None:
@@ -119,12 +124,12 @@ def torn(dataset: Dataset) -> Split:
 
 
 def sweep(study: Asked) -> str:
-    """Eight datasets, augmentation and dropout off and on: 32 runs a seed."""
+    """Eight datasets, augmentation and dropout off and on: 32 runs a seed.
+
+    Those on T1 and T2 take twice the steps, so that each slice is seen as often: a study in epochs does the same.
+    """
     size = size_of(SIZES, study)
-    names = {
-        split: [slicing.name for slicing in _slicings(study.prefix) if slicing.alone == (split == TORN)]
-        for split in (DEFAULT, TORN)
-    }
+    twice = f"train.steps = {2 * int(size.train['steps'])}"
     lines = [
         "# Made by `bench study chaos-liver`; `bench sweep` makes the same runs, here or on a cluster.",
         "[defaults]",
@@ -134,7 +139,10 @@ def sweep(study: Asked) -> str:
         "",
         *table(size.train, "defaults.train"),
     ]
-    for split, moved, share in itertools.product(names, (_STILL, _MOVED), (0.0, _DROPPED)):
-        lines += ["[[run]]", f"dataset = {json.dumps(names[split])}", f'split = "{split}"']
+    crossed = itertools.product((DEFAULT, TORN), (False, True), (_STILL, _MOVED), (0.0, _DROPPED))
+    for split, mixed, moved, share in crossed:
+        of = (split == TORN, mixed)
+        names = [each.name for each in _slicings(study.prefix) if (each.alone, _mixed(each)) == of]
+        lines += ["[[run]]", f"dataset = {json.dumps(names)}", f'split = "{split}"', *([twice] if mixed else [])]
         lines += [f"train.augment = {moved}", f"train.net.options.dropout = {share}", ""]
     return "\n".join(lines)

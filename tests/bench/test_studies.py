@@ -13,6 +13,7 @@ from tiny import tiny_dataset
 
 from bench.cli import group
 from bench.liver_page import PATIENTS, SLICES, Arm, arm
+from bench.recipe import Choice, resolve
 from bench.studies.chaos_liver import cut, torn
 from bench.study import Asked, Run, find, names
 from bench.sweep import read
@@ -83,7 +84,7 @@ def test_the_page_of_the_liver_says_what_was_planted(crossed):
     files = find("chaos-liver").page(crossed)
     text = files["index.md"].decode().replace("\\", "")
     assert set(files) == {"index.md", "volumes.svg", "slices.svg"}
-    assert "Made-up patients" in text and "32 runs" in text
+    assert "Made-up patients" in text and "32 runs" in text and "take twice the steps" in text
     rows = {cells[1].strip(): cells for line in text.splitlines() if len(cells := line.split("|")) > 3}
     # Both patients differ alike, so the interval is a point.
     assert rows["dropout 0.2"][2].strip().startswith("+0.100 [+0.100, +0.100]")
@@ -122,6 +123,26 @@ def test_each_study_is_a_sweep_of_ordinary_recipes(tmp_path):
             units = read(file)
             assert len({unit.words for unit in units}) == 2 * count
             assert all(dict(unit.flags)["dataset"].startswith("phantom-") for unit in units)
+
+
+def liver_recipes(folder, size):
+    """Each run of the liver study, as a machine resolves it that multiplies bfloat16."""
+    file = folder / "sweep.toml"
+    file.write_text(find("chaos-liver").sweep(asked(folder, size=size)), encoding="utf-8")
+    for unit in read(file):
+        flags = dict(unit.flags)
+        yield resolve(Choice(flags["dataset"], flags["preset"], settings=unit.settings), bf16=True)
+
+
+@pytest.mark.parametrize("size", ["published", "cpu", "demo", "tiny"])
+def test_slices_of_t2_take_as_many_steps_again(size, tmp_path):
+    recipes = list(liver_recipes(tmp_path, size))
+    steps = {
+        mixed: {one.train.steps for one in recipes if ("-t1t2-" in one.dataset) == mixed} for mixed in (False, True)
+    }
+    assert len(steps[False]) == 1 and steps[True] == {2 * each for each in steps[False]}
+    assert len(recipes) == 32 and Counter("-t1t2-" in one.dataset for one in recipes) == {False: 16, True: 16}
+    assert {one.train.power for one in recipes} == {0.0}  # steps alone are more, the rate is what it was
 
 
 def test_the_split_of_slices_puts_every_patient_on_every_side(dataset_of):
