@@ -69,7 +69,8 @@ def page(runs: Sequence[Run]) -> dict[str, bytes]:
     known = Crossing(sorted(named, key=lambda each: each[0]))
     told = [
         "A U-Net on axial slices, liver against the rest, after a student study of CHAOS MR (20 patients). Each of its "
-        "choices is a factor of two levels; what is not crossed is the same in all runs. Scores are of T1 slices."
+        "choices is a factor of two levels; what is not crossed is the same in all runs. Grey levels are of slices "
+        "before they are resized, which mixes neighbours. Scores are of T1 slices."
     ]
     lines = [*head("The CHAOS liver study", runs, told), *_effects(known), *_flattery(known), *_arms(known)]
     files: dict[str, bytes] = {}
@@ -114,7 +115,7 @@ def _flattery(known: Crossing[Arm]) -> Iterator[str]:
     """What the same runs would report under each split and convention, and the error on the very same slices."""
     ways: dict[str, Value] = {
         "all slices, empty ones count 1": per_slice("t1", empty=1.0),
-        "slices with liver": per_slice("t1"),
+        "slices with liver in reference or prediction": per_slice("t1"),
         "volumes": per_volume("t1"),
     }
     rows: list[list[str]] = []

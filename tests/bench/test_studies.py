@@ -85,6 +85,8 @@ def test_the_page_of_the_liver_says_what_was_planted(crossed):
     text = files["index.md"].decode().replace("\\", "")
     assert set(files) == {"index.md", "volumes.svg", "slices.svg"}
     assert "Made-up patients" in text and "32 runs" in text and "take twice the steps" in text
+    assert "before they are resized" in text
+    assert "| slices with liver in reference or prediction |" in text
     rows = {cells[1].strip(): cells for line in text.splitlines() if len(cells := line.split("|")) > 3}
     # Both patients differ alike, so the interval is a point.
     assert rows["dropout 0.2"][2].strip().startswith("+0.100 [+0.100, +0.100]")
@@ -143,6 +145,12 @@ def test_slices_of_t2_take_as_many_steps_again(size, tmp_path):
     assert len(steps[False]) == 1 and steps[True] == {2 * each for each in steps[False]}
     assert len(recipes) == 32 and Counter("-t1t2-" in one.dataset for one in recipes) == {False: 16, True: 16}
     assert {one.train.power for one in recipes} == {0.0}  # steps alone are more, the rate is what it was
+
+
+def test_sixteen_bits_are_not_rounded_to_the_eight_of_bfloat16(tmp_path):
+    assert {(one.train.precision, one.predict.precision) for one in liver_recipes(tmp_path, "published")} == {
+        ("fp32", "trained")
+    }
 
 
 def test_the_split_of_slices_puts_every_patient_on_every_side(dataset_of):
