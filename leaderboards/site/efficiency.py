@@ -141,7 +141,9 @@ def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
 
 
 def _dots(axis: "Axes", series: Sequence[_Series], way: int) -> None:
-    """A dot for each, and the name of the best at its place."""
+    """A dot for each, and the name of the best at its place, legible where lines cross it."""
+    from matplotlib.patheffects import withStroke
+
     dots = [(x, fmean(runs), each.method) for each in series for x, runs in each.points.items()]
     if not dots:
         return
@@ -149,7 +151,8 @@ def _dots(axis: "Axes", series: Sequence[_Series], way: int) -> None:
     axis.scatter(hours, means, s=14, color=GREY, alpha=0.6, label="methods with one budget")
     for place in sorted(set(hours)):
         x, y, name = max((dot for dot in dots if dot[0] == place), key=lambda dot: way * dot[1])
-        axis.annotate(named(name), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=GREY)
+        told = axis.annotate(named(name), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, zorder=5)
+        told.set_path_effects([withStroke(linewidth=2, foreground="w")])
 
 
 def _full(axis: "Axes", series: Sequence[_Series], definition: str) -> None:
