@@ -104,10 +104,11 @@ def resample_labels(codes: npt.NDArray[np.uint8], size: Sequence[int]) -> npt.ND
     seen = (codes != IGNORE).any((1, 2))
     if not seen[chosen].all():
         chosen = _annotated(chosen, np.flatnonzero(seen), len(codes))
-    found = codes[chosen][:, _nearest(codes.shape[1], size[1])][:, :, _nearest(codes.shape[2], size[2])]
+    plane = np.ix_(_nearest(codes.shape[1], size[1]), _nearest(codes.shape[2], size[2]))
+    found = np.stack([codes[z][plane] for z in chosen])
     for z, slice_ in zip(chosen, found, strict=True):
         if seen[z] and (codes[z] == IGNORE).any():
-            _keep_strokes(codes[z], slice_)
+            _keep_strokes(codes[z], slice_, plane)
     return found
 
 
@@ -128,12 +129,13 @@ def _annotated(chosen: npt.NDArray[np.int64], seen: npt.NDArray[np.intp], old: i
     return found
 
 
-def _keep_strokes(codes: npt.NDArray[np.uint8], found: npt.NDArray[np.uint8]) -> None:
-    """Put strokes that are lost into `found`, which is `codes` at another size, where there is room."""
-    rows, columns = (_nearest(old, new) for old, new in zip(codes.shape, found.shape, strict=True))
+def _keep_strokes(
+    codes: npt.NDArray[np.uint8], found: npt.NDArray[np.uint8], plane: tuple[npt.NDArray[np.int64], ...]
+) -> None:
+    """Put strokes that are lost into `found`, which is `codes[plane]`, where there is room."""
     for code in np.unique(codes[codes != IGNORE]):
         strokes, count = scipy.ndimage.label(codes == code, np.ones((3, 3)))
-        kept = np.unique(strokes[rows][:, columns])
+        kept = np.unique(strokes[plane])
         for lost in np.setdiff1d(np.arange(1, count + 1), kept):
             old = np.argwhere(strokes == lost)
             cells, votes = np.unique(

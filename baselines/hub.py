@@ -37,7 +37,7 @@ def config_of(spec: ModelSpec, inputs: Inputs) -> dict[str, object]:
     if spec.task != LABELS:
         codes = dict(enumerate(spec.known.classes))  # none where the answer is a number or an image
     names = {
-        "num_labels": len(codes) if spec.task != LABELS else spec.net.classes,
+        "num_labels": spec.net.classes,
         "id2label": {str(code): name for code, name in sorted(codes.items())},
         "label2id": {name: code for code, name in sorted(codes.items())},
     }
