@@ -51,7 +51,10 @@ class Slice:
     preamble: bool
 
 
-def read_slices(path: Path, *, stand_in: Tags = ()) -> tuple[Slice, ...]:
+Slices = tuple[Slice, ...]
+
+
+def read_slices(path: Path, *, stand_in: Tags = ()) -> Slices:
     """The image planes of a file, more than one in an enhanced multi-frame file; none if it is no DICOM image.
 
     Tags of `stand_in` count before those of the file.
@@ -72,7 +75,7 @@ def read_slices(path: Path, *, stand_in: Tags = ()) -> tuple[Slice, ...]:
         ) from None
 
 
-def _read_slices(path: Path, stand_in: Tags) -> tuple[Slice, ...]:
+def _read_slices(path: Path, stand_in: Tags) -> Slices:
     data = _read(path)
     preamble = data[128:132] == b"DICM"
     # Without the preamble a data set begins with a tag of group 2 or 8, lowest byte first.

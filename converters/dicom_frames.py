@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
-from converters.dicom import check_same, filled, pixel_remarks
+from converters.dicom import check_same, pixel_remarks
 from converters.dicom_acquisition import acquisition
 from converters.dicom_file import read_slices
 from converters.dicom_tags import quiet, required, text
+from converters.dicom_values import filled
 from converters.errors import BenchError
 
 _DETECTOR = "ImagerPixelSpacing: the spacing is that at the detector, and lengths in the body are shorter"

@@ -6,10 +6,9 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from converters.dicom_file import Slice
+from converters.dicom_file import Slice, Slices
 from converters.errors import BenchError
 
-Slices = tuple[Slice, ...]
 Vectors = npt.NDArray[np.float64]
 
 SAME_DIRECTION = 1e-3  # radians, 0.06 degrees: tags are written with six decimals or fewer

@@ -13,12 +13,12 @@ pairs sorted. One number in CT and in MR names two persons, so ids carry the mod
 on one grid, T2 on another. Series UIDs and numbers tell nothing: what belongs together lies in one folder.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from converters.chaos_pairs import CT_IMAGE, by_number, partners
 from converters.description import Channel, LabelInfo, Source
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key
@@ -30,8 +30,6 @@ if TYPE_CHECKING:  # both bring libraries that a list of datasets can do without
     from converters.dicom import Series
     from converters.png import Codes
 
-Key = TypeVar("Key")
-
 _ORGANS = {
     "liver": LabelInfo(source_values=(63,), snomed="10200004", colour="#e69f00"),
     "right kidney": LabelInfo(source_values=(126,), snomed="9846003", colour="#56b4e9"),
@@ -40,8 +38,6 @@ _ORGANS = {
 }
 # The ranges the organisers give for the greys, which vary by a few from file to file.
 _MR_CODES = {1: (range(55, 71),), 2: (range(110, 136),), 3: (range(175, 201),), 4: (range(240, 256),)}
-_CT_IMAGE = re.compile(r"i(\d+),\d+b\.dcm|IMG-\d+-(\d+)\.dcm", re.IGNORECASE)
-_CT_LABEL = re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE)
 _CT_CODES = {1: (range(1, 2), range(255, 256))}  # one-bit files; some programs save them again as 0 and 255
 
 
@@ -153,8 +149,9 @@ def _load_ct(study: Path, labelled: bool, options: Options) -> Loaded:
         return _loaded({"ct": series}, None)
     # Where a part of the slices was asked for, labels are paired with all of them: ranks of a part would be wrong.
     part = bool(options.given)
-    images = [path for path in _files(study, "DICOM_anon/*.dcm") if _CT_IMAGE.fullmatch(path.name)]
-    label = _label(study, series, _by_number(study, images if part else series.files, part), _CT_CODES)
+    images = [path for path in _files(study, "DICOM_anon/*.dcm") if CT_IMAGE.fullmatch(path.name)]
+    drawn = by_number(images if part else series.files, _files(study, "Ground/*.png"), study, part)
+    label = _label(study, series, drawn, _CT_CODES)
     check_liver(series.volume, label, study)
     return _loaded({"ct": series}, label)
 
@@ -199,60 +196,14 @@ def _loaded(channels: Mapping[str, "Series"], label: Volume | None) -> Loaded:
 
 def _mr_label(study: Path, series: "Series", part: bool) -> Volume:
     slices, labels = ({path.stem: path for path in paths} for paths in (series.files, _files(study, "Ground/*.png")))
-    label = _label(study, series, _partners(slices, labels, study, part), _MR_CODES)
+    label = _label(study, series, partners(slices, labels, study, part), _MR_CODES)
     check_body(series.volume, label, study)
     check_abdomen(label, study)
     return label
 
 
-def _label(study: Path, series: "Series", partners: Mapping[Path, Path], codes: "Codes") -> Volume:
+def _label(study: Path, series: "Series", drawn: Mapping[Path, Path], codes: "Codes") -> Volume:
     from converters.png import read_labels
 
     columns, rows, _ = series.volume.shape
-    return Volume(read_labels([partners[path] for path in series.files], codes, (columns, rows)), series.volume.affine)
-
-
-def _by_number(study: Path, images: Sequence[Path], part: bool) -> dict[Path, Path]:
-    """CT slice -> label: by number, or by rank where the slices count from another number than the labels."""
-    labels = _files(study, "Ground/*.png")
-    slices, drawn = _numbered(images, _CT_IMAGE), _numbered(labels, _CT_LABEL)
-    loose = all(path.name.upper().startswith("IMG") for path in images)
-    if loose and part and len(slices) != len(drawn):
-        raise BenchError(
-            f"{len(drawn)} label slices for {len(slices)} image slices, which count from numbers of their own",
-            where=study,
-            mend="remove the label slices of the missing images, or all other series, from the folder",
-        )
-    if loose and len(slices) == len(drawn) and slices.keys() != drawn.keys():
-        a, b = ([number - min(found) for number in sorted(found)] for found in (slices, drawn))
-        # Ranks can be trusted where both miss the same numbers, or the labels miss none.
-        if a == b or b == list(range(len(b))):
-            slices = dict(enumerate(slices[number] for number in sorted(slices)))
-            drawn = dict(enumerate(drawn[number] for number in sorted(drawn)))
-    return _partners(slices, drawn, study, part)
-
-
-def _numbered(paths: Sequence[Path], name: re.Pattern[str]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
-    for path in paths:
-        match = name.fullmatch(path.name)
-        if match is None or int(match[match.lastindex or 1]) in found:
-            raise BenchError(
-                f"{path.name}: no slice number of its own in the name", where=path, mend="restore the original names"
-            )
-        found[int(match[match.lastindex or 1])] = path
-    return found
-
-
-def _partners(images: Mapping[Key, Path], labels: Mapping[Key, Path], study: Path, part: bool) -> dict[Path, Path]:
-    """Image slice -> label slice; `part`: the user picked some of the slices, so labels may be left over."""
-    alone = [images[key].name for key in images if key not in labels]
-    alone += [] if part else [labels[key].name for key in labels if key not in images]
-    if alone:
-        raise BenchError(
-            f"{len(labels)} label slices for {len(images)} image slices; without a partner: "
-            f"{', '.join(alone[:5])}{' ...' if len(alone) > 5 else ''}",
-            where=study,
-            mend="unpack the archive again; cases without labels belong below Test_Sets",
-        )
-    return {images[key]: labels[key] for key in images}
+    return Volume(read_labels([drawn[path] for path in series.files], codes, (columns, rows)), series.volume.affine)

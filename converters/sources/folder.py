@@ -14,11 +14,12 @@ from pathlib import Path
 from converters.description import Source
 from converters.errors import BenchError
 from converters.files import natural_key, safe_id
-from converters.folder_config import FILE, FolderConfig, channels, label_info, read_config
+from converters.folder_config import FILE, FolderConfig, channels, label_info
 from converters.folder_draft import draft
 from converters.folder_labels import regions
 from converters.folder_load import files_of, load
 from converters.folder_pairs import DICOM, PICTURES, Found, pairs, suffix_of
+from converters.folder_read import read_config
 from converters.source import Access, Info, Options, RawCase
 
 TAKES = ("allow_gaps", "config", "series")

@@ -16,7 +16,8 @@ from converters.check import check
 from converters.convert import convert
 from converters.dataset import Dataset
 from converters.errors import BenchError
-from converters.folder_config import FolderConfig, read_config
+from converters.folder_config import FolderConfig
+from converters.folder_read import read_config
 from converters.phantoms import folder as phantom
 from converters.source import Options, found
 from converters.volume import read_label, read_nifti

@@ -4,7 +4,8 @@ import pytest
 from folder_tree import describe
 
 from converters.errors import BenchError
-from converters.folder_config import channels, label_info, read_config
+from converters.folder_config import channels, label_info
+from converters.folder_read import read_config
 
 
 def told(path: Path) -> str:

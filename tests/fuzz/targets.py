@@ -28,7 +28,7 @@ from converters.dataset import Dataset
 from converters.dicom import read_series
 from converters.errors import BenchError
 from converters.files import canonical_json
-from converters.folder_config import read_config
+from converters.folder_read import read_config
 from converters.itk import read_itk
 from converters.spreadsheet import numbers
 from converters.volume import read_label, read_nifti
