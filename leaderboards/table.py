@@ -220,4 +220,5 @@ def machine(record: Record) -> str:
     facts = record.machine
     if "gpu" in facts:
         return facts["gpu"]
-    return f"{facts['cpu']}, {facts.get('cores', '?')} cores" if "cpu" in facts else "unknown"
+    cores = facts.get("cores", "?")
+    return f"{facts['cpu']}, {cores} {'core' if str(cores) == '1' else 'cores'}" if "cpu" in facts else "unknown"
