@@ -1,10 +1,13 @@
-"""A made-up CHAOS tree, written once, and copies of it to spoil."""
+"""Fixtures of the tests of `converters`: a made-up CHAOS tree, the made-up patients of every source, a server."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from crooked_server import BODY, Site, serving
+from worlds import World
 
+from bench.catalogue import phantoms
 from converters.phantoms import chaos
 
 
@@ -19,3 +22,24 @@ def chaos_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def chaos_raw(chaos_tree: Path, tmp_path: Path) -> Path:
     return shutil.copytree(chaos_tree, tmp_path / "raw")
+
+
+@pytest.fixture(scope="module", params=phantoms())
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """What each source makes of its made-up patients: for reading only."""
+    return World.make(request.param, tmp_path_factory.mktemp(f"world-{request.param}"))
+
+
+@pytest.fixture
+def no_proxy(monkeypatch):
+    """Nobody's own settings."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def site():
+    """A crooked server, which serves BODY until it is told otherwise."""
+    with serving(Site(BODY)) as one:
+        yield one

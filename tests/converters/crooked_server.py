@@ -1,13 +1,22 @@
 """A web server on this machine that answers as it is told, and remembers what it was asked."""
 
 import contextlib
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from converters.draft import Patience
+from converters.fetch import fetch
+from converters.source import Remote
+
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+BODY = bytes(range(256)) * 4000  # a megabyte
+MD5 = "md5:" + hashlib.md5(BODY, usedforsecurity=False).hexdigest()
+SHA256 = hashlib.sha256(BODY).hexdigest()
+QUICK = Patience(tries=3, wait=0.0, timeout=0.3, most=3_000_000)
 
 
 @dataclass
@@ -109,3 +118,13 @@ def serving(site: Site) -> Iterator[Site]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def get(site, folder, patience=QUICK, **facts):
+    """Fetch what the site serves; `facts` are published of it."""
+    return fetch(Remote(url=f"{site.url}/set.zip", name="set.zip", **facts), folder, patience=patience)
+
+
+def ranges(site):
+    """What was asked for, each time."""
+    return [asked.get("range") for asked in site.asked]

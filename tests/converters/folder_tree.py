@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from PIL import Image
 
 from converters.convert import Report, convert
+from converters.dataset import Dataset
+from converters.errors import BenchError
 from converters.source import Options
+from converters.volume import read_label
 
 HEAD: Mapping[str, object] = {
     "name": "clinic", "licence": "CC0-1.0", "citation": "Nobody", "modality": "DX", "ndim": 2,
@@ -59,6 +63,34 @@ def converted(raw: Path, out: Path, **options: object) -> Report:
     """The report of the one dataset in it."""
     (report,) = convert("folder", raw, out, options=Options(**options))
     return report
+
+
+def first(raw: Path, out: Path) -> tuple[Dataset, np.ndarray]:
+    """The dataset, and its first label map as (columns, rows)."""
+    report = converted(raw, out)
+    assert report.failures == []
+    dataset = Dataset.load(report.root)
+    label = next(case.label for case in dataset.cases if case.label)
+    return dataset, read_label(dataset.path(label.file)).array[::-1, ::-1, 0]
+
+
+def refused(raw: Path, out: Path) -> str:
+    """What is wrong with the only case, or with the folder."""
+    try:
+        report = converted(raw, out)
+    except BenchError as error:
+        assert not out.exists()
+        return str(error)
+    assert not list(out.rglob("*.nii.gz"))
+    return "\n".join(map(str, report.failures))
+
+
+def volume(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write a NIfTI file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(array, affine)
+    image.set_qform(affine, 1)
+    nib.save(image, path)
 
 
 def _written(value: object) -> str:
