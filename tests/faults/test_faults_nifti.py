@@ -7,8 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from acdc_tree import AFFINE, acdc_tree, frame, save
+from broken_nifti import FAULTS, write_bomb
 from outcomes import measured, refused
-from test_volume import FAULTS, write_bomb
 
 from converters.phantoms import chaos
 
