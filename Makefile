@@ -78,7 +78,7 @@ blocks: $(READY) ## run the blocks of the documentation's pages on made-up patie
 
 networks: $(READY) ## test MONAI's networks, too (installs it: 10 MB), and write docs/networks.md
 	$(call install,.[dev$(comma)monai])
-	OMP_NUM_THREADS=1 $(BIN)/pytest -rs tests/baselines/test_networks.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs tests/baselines/test_networks.py tests/baselines/test_networks_published.py
 	$(BIN)/python -c "from pathlib import Path; from bench.networks import publish; publish(Path())"
 
 studies: $(READY) ## both studies on made-up patients, tiny: 32 runs and one: five minutes

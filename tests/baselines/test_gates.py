@@ -6,7 +6,8 @@ import inspect
 import gates
 import pytest
 import torch
-from gates import batch_of, course, dice, learn, lifeless, make, overfitted, rows, stages_of
+from courses import course, lifeless, overfitted
+from gates import batch_of, dice, learn, make, rows, stages_of
 
 from baselines import method as contract
 from baselines.config import TrainConfig
