@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import os
 import signal
-import threading
 from functools import partial
 
 import msgspec
@@ -12,6 +11,7 @@ import pytest
 from swept import HEAD
 from tiny import tiny_dataset
 from tracked import STEPS, TRAIN, losses, tiny_plan
+from trackers import Broken, Kept, Stuck, call, place, wait_until
 
 from bench.plan import plan
 from bench.recipe import Recipe
@@ -23,76 +23,6 @@ from leaderboards.record import Record
 from leaderboards.summary import summarise
 
 LINES = 5  # of the log of such a run: steps 0, 10, 20, 30 and the last
-LONG = 60.0
-
-
-class Kept:
-    """A tracker that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.opened: list[told.About] = []
-        self.points: list[told.Point] = []
-        self.final: dict[str, float] = {}
-        self.pictures: dict[str, tuple[int, int]] = {}
-        self.ends: list[str] = []
-
-    def open(self, about):
-        self.opened.append(about)
-        return self
-
-    def series(self, points):
-        self.points += points
-
-    def scores(self, scores):
-        self.final = dict(scores)
-
-    def picture(self, name, picture):
-        self.pictures[name] = picture.size
-
-    def end(self, state):
-        self.ends.append(state)
-
-    @property
-    def values(self):
-        return {(name, point.step): value for point in self.points for name, value in point.values.items()}
-
-
-class Broken(Kept):
-    """Raises wherever it is asked to do something."""
-
-    def __init__(self, where: str, error: BaseException) -> None:
-        super().__init__()
-        self.where, self.error = where, error
-
-    def __getattribute__(self, name):
-        if name in ("open", "series", "scores", "picture", "end") and name == object.__getattribute__(self, "where"):
-            raise object.__getattribute__(self, "error")
-        return object.__getattribute__(self, name)
-
-
-class Stuck(Kept):
-    """Never comes back from one call, until the test lets it."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__()
-        self.where, self.free, self.reached = where, threading.Event(), threading.Event()
-
-    def open(self, about):
-        self._at("open")
-        return super().open(about)
-
-    def series(self, points):
-        self._at("series")
-        super().series(points)
-
-    def end(self, state):
-        self._at("end")
-        super().end(state)
-
-    def _at(self, where):
-        if where == self.where:
-            self.reached.set()
-            self.free.wait(LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -113,15 +43,6 @@ def hearts(tmp_path_factory):
 def untracked(hearts, tmp_path_factory):
     """What a run without trackers comes to."""
     return run(tiny_plan(hearts, tmp_path_factory.mktemp("untracked")), Place()).core()
-
-
-def call(tracker, name, about):
-    return getattr(tracker, name)(about)
-
-
-def place(*trackers, **more):
-    wanted = [Wanted(f"fake{n}", partial(call, tracker, "open"), "all") for n, tracker in enumerate(trackers)]
-    return Place(track=tuple(wanted), **more)
 
 
 def test_a_tracker_is_told_what_the_log_and_the_record_say_and_no_number_moves(hearts, untracked, tmp_path):
@@ -189,14 +110,6 @@ def test_steps_of_stages_count_on(hearts, tmp_path):
     run(made, place(kept, plugin=plugin, progress=watch))
     assert live[0] == kept.values == losses(made.folder)
     assert {step for _, step in kept.values} == {0, 10, 13, 14, 24, 34}
-
-
-def wait_until(fact):
-    for _ in range(3000):
-        if fact():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never came to be")
 
 
 @pytest.mark.parametrize("where", ["open", "series", "scores", "picture", "end"])

@@ -1,4 +1,4 @@
-"""`bench verify` and `bench rescore` on a run of the tiny dataset: each level, and what each rule finds."""
+"""`bench verify` on a run of the tiny dataset: each level, and what each rule finds."""
 
 import json
 import re
@@ -6,63 +6,25 @@ import shutil
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 from contents import tree
 from safetensors.numpy import load_file, save_file
-from tiny import tiny_dataset
+from verified import change, outcome, shifted
 
-from baselines.config import NetConfig, TrainConfig
 from bench import metrics
-from bench.plan import plan
-from bench.recipe import Recipe
-from bench.run import Place, run
-from bench.splits import freeze_default
 from bench.submission import MANIFEST
 from bench.verify import CHECKS
-from converters.dataset import Dataset
 from converters.files import digest, sha256
-from converters.volume import Volume, read_label, write_nifti
 from leaderboards.collect import load
 from leaderboards.record import Record
 from leaderboards.verification import Verification
 
 PAGE = Path(__file__).parents[2] / "docs" / "submit.md"
-QUICK = TrainConfig(
-    net=NetConfig(widths=(4, 8), dropout=(0.0, 0.0)),
-    steps=30,
-    batch=4,
-    lr=0.02,
-    patch=(16, 16),
-    deterministic=True,
-    threads=1,
-    checkpoint_every=100,
-)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A data folder and a finished run, whose code counts as committed."""
-    folder = tmp_path_factory.mktemp("verify")
-    dataset = Dataset.load(tiny_dataset(folder / "data" / "tiny", 10, shape=(24, 24, 3)).root)
-    freeze_default(dataset)
-    planned = plan(Recipe(dataset="tiny", protocol="semi20", train=QUICK), dataset, folder / "runs")
-    record = run(planned, Place())
-    code = {**record.code, "commit": "a" * 40, "dirty": "false"}
-    msgspec.structs.replace(record, code=code).save(planned.folder / "record.json")
-    shutil.rmtree(planned.folder / "view")
-    return folder / "data", planned.folder
 
 
 @pytest.fixture
-def data(done, tmp_path):
-    return shutil.copytree(done[0], tmp_path / "data")
-
-
-@pytest.fixture
-def ran(done, tmp_path):
-    """A copy of the run folder, free to be spoilt."""
-    return shutil.copytree(done[1], tmp_path / "runs" / done[1].name)
+def data(data_of_run):
+    return data_of_run
 
 
 @pytest.fixture
@@ -76,21 +38,6 @@ def verify(bench, data):
         return told.code, broken, {line["rule"] for line in lines if not line["checked"]}, told.err
 
     return check
-
-
-def outcome(folder):
-    return msgspec.json.decode((folder / "verified.json").read_bytes(), type=Verification)
-
-
-def change(ran, **fields):
-    record = msgspec.structs.replace(Record.load(ran / "record.json"), **fields)
-    record.save(ran / "record.json")
-    return record
-
-
-def shifted(path):
-    volume = read_label(path)
-    write_nifti(path, Volume(np.roll(volume.array, 1, axis=0), volume.affine))
 
 
 def test_a_record_says_what_its_numbers_stand_on(ran):
@@ -313,41 +260,6 @@ def test_what_cannot_be_verified_is_said(bench, verify, ran, data, tmp_path):
 def test_the_docs_list_the_rules_above_level_0_as_they_are():
     listed = re.findall(r"^\| ([12]) \| `([a-z-]+)` \| (.*?) \| \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == [(str(check.level), check.id, check.sentence) for check in CHECKS]
-
-
-# bench rescore
-
-
-def test_a_run_scored_again_keeps_all_but_its_scores(bench, ran, data, tmp_path):
-    before = Record.load(ran / "record.json")
-    old = [msgspec.structs.replace(s, metrics={"dice:v1": s.metrics["dice:v1"]}) for s in before.cases]
-    written = change(ran, cases=tuple(old), definitions={**before.definitions, "metrics": "0" * 12})
-    kept = tree(ran)
-    assert bench("rescore", ran, "--data", data, "--out", tmp_path / "out").code == 0
-    assert tree(ran) == kept
-    (path,) = (tmp_path / "out" / "tiny").glob("*[0-9a-f].json")
-    assert path.name == f"semi20-supervised-{ran.name}.json"
-    log = (ran / "model" / "log.jsonl").read_bytes()
-    assert path.with_name(f"semi20-supervised-{ran.name}.log.jsonl").read_bytes() == log
-    after = Record.load(path)
-    assert after.cases == before.cases and after.definitions == before.definitions
-    assert after.code.keys() - before.code.keys() == {"scorer"}
-    same = {"cases", "definitions", "code"}
-    fields = set(Record.__struct_fields__) - same
-    assert {f: getattr(after, f) for f in fields} == {f: getattr(written, f) for f in fields}
-    assert bench("verify", path, "--predictions", ran / "predictions", "--data", data).code == 0
-
-
-def test_what_is_not_what_was_scored_is_not_scored_again(bench, ran, data, tmp_path):
-    other = shutil.copytree(ran, tmp_path / "runs" / "b")
-    shifted(next((ran / "predictions").iterdir()))
-    done = bench("rescore", ran, other, "--data", data, "--out", tmp_path / "out")
-    assert done.code == 1 and "in the record" in done.err
-    assert len(list((tmp_path / "out").rglob("*[0-9a-f].json"))) == 1, "the other one is"
-    change(other, status="failed", reason="out of memory")
-    done = bench("rescore", other, "--data", data, "--out", tmp_path / "none")
-    assert done.code == 1 and "the run is failed: out of memory" in done.err
-    assert not (tmp_path / "none").exists()
 
 
 def test_the_name_of_a_folder_that_was_sent_replaces_nobody_s_record(bench, verify, ran, tmp_path):

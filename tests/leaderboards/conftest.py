@@ -1,5 +1,6 @@
 """Made-up records for the tests of tables."""
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -116,3 +117,22 @@ def bad_site(make: Make, score: Score, tmp_path_factory: pytest.TempPathFactory)
     """A site in which everything that has a name has a bad one: for reading only."""
     folder = tmp_path_factory.mktemp("hostile") / "site"
     return folder, sites.hostile(make, score, folder)
+
+
+@pytest.fixture
+def run(make, score):
+    """Makes a record whose Dice and NSD are {label: [one value a patient]}; predictions differ from call to call."""
+    number = itertools.count()
+
+    def made(values, **fields):
+        values = values if isinstance(values, dict) else {"liver": values}
+        cases = tuple(
+            msgspec.structs.replace(score(f"p{i}", label), metrics={DICE: float(value), NSD: float(value), HD95: 3.0})
+            for label, of in values.items()
+            for i, value in enumerate(of)
+        )
+        digests = {"dataset": "ab" * 32, "split": "cd" * 32, "predictions": str(next(number))}
+        digests |= fields.pop("digests", {})
+        return make(cases, digests=digests, **fields)
+
+    return made
