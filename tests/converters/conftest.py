@@ -26,7 +26,7 @@ def chaos_raw(chaos_tree: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module", params=phantoms())
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """What each source makes of its made-up patients: for reading only."""
+    """What each source makes of its made-up patients; a new file in `converters/phantoms/` is asked by itself."""
     return World.make(request.param, tmp_path_factory.mktemp(f"world-{request.param}"))
 
 
