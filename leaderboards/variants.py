@@ -1,6 +1,6 @@
 """Which settings set recipes of one method apart, in words short enough for a table."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from converters.files import digest
 from leaderboards.record import Record
@@ -31,16 +31,39 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 def variants(recipes: Recipes, always: Collection[str] = ()) -> dict[str, str]:
     """Of each recipe the settings that differ; its digest where those are too many or do not read apart.
 
-    Where they are too many, those that preset and network decide are left to their names. `always`: keys that are named
-    though they do not differ, where they are there.
+    Where they are too many, those that preset and network decide are left to their names, and of one table's settings
+    that change together (`train.augment`) the first speaks for all, with an ellipsis. Where keys are too long, their
+    last parts are shown. `always`: keys that are named though they do not differ, where they are there.
     """
     differ = sorted({*_differing(recipes), *(key for key in always if any(key in one for one in recipes.values()))})
     if len(differ) > _MOST:
         differ = [key for key in differ if key in _BUNDLES or not _decided(recipes, key)]
-    words = {name: ", ".join(f"{key}={recipe.get(key)}" for key in differ) for name, recipe in recipes.items()}
-    # A setting that is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
-    apart = len({text[:_WORDS] for text in words.values()}) == len(words)
-    return words if apart and len(differ) <= _MOST else {name: f"recipe {name[:8]}" for name in recipes}
+    more: dict[str, str] = {}
+    if len(differ) > _MOST:
+        more = _together(recipes, differ)
+        differ = [*more]
+    ends = [key.rpartition(".")[2] for key in differ]
+    for shown in (differ, ends) if len(differ) <= _MOST else ():
+        words = {
+            name: ", ".join(
+                f"{short}={recipe.get(key)}{more.get(key, '')}" for key, short in zip(differ, shown, strict=True)
+            )
+            for name, recipe in recipes.items()
+        }
+        # What is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
+        if len({text[:_WORDS] for text in words.values()}) == len(words):
+            return words
+    return {name: f"recipe {name[:8]}" for name in recipes}
+
+
+def _together(recipes: Recipes, keys: Sequence[str]) -> dict[str, str]:
+    """Each key, or of those of one table that tell the same recipes apart the first -> what says that more do."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for key in keys:
+        values = [_value(recipe, key) for recipe in recipes.values()]
+        table = key.rpartition(".")[0] if key.count(".") > 1 else key
+        groups.setdefault((table, *map(values.index, values)), []).append(key)
+    return {group[0]: "\N{HORIZONTAL ELLIPSIS}" if len(group) > 1 else "" for group in groups.values()}
 
 
 def _differing(recipes: Recipes) -> list[str]:

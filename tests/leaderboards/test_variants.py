@@ -41,3 +41,29 @@ def test_many_settings_that_no_preset_decides_are_told_by_their_digest():
         "0123456789": "recipe 01234567",
         "abcdefghij": "recipe abcdefgh",
     }
+
+
+def test_settings_of_one_table_that_change_together_are_one_and_long_keys_are_cut_to_their_ends():
+    off = {"train.augment.flip": False, "train.augment.rotate": 0.0, "train.augment.scale": 0.0}
+    on = {"train.augment.flip": True, "train.augment.rotate": 10.0, "train.augment.scale": 0.15}
+    less, more = {"train.net.options.dropout": 0.0}, {"train.net.options.dropout": 0.2}
+    found = variants({"a": off | less, "b": off | more, "c": on | less, "d": on | more})
+    assert found == {
+        "a": "flip=False…, dropout=0.0",
+        "b": "flip=False…, dropout=0.2",
+        "c": "flip=True…, dropout=0.0",
+        "d": "flip=True…, dropout=0.2",
+    }
+
+
+def test_settings_of_one_table_that_change_apart_are_no_bundle():
+    rows = {"aaaaaaaa": "0000", "bbbbbbbb": "1000", "cccccccc": "0100", "dddddddd": "0010", "eeeeeeee": "0001"}
+    recipes = {name: {f"train.augment.{key}": row[i] for i, key in enumerate("abcd")} for name, row in rows.items()}
+    assert variants(recipes) == {name: f"recipe {name}" for name in rows}
+
+
+def test_settings_of_several_tables_are_no_bundle():
+    assert variants({"aaaaaaaa": {"a.b.c": 1, "a.d.e": 1, "f.g": 1, "f.h": 1}, "bbbbbbbb": {}}) == {
+        "aaaaaaaa": "recipe aaaaaaaa",
+        "bbbbbbbb": "recipe bbbbbbbb",
+    }
