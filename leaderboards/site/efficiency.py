@@ -9,6 +9,7 @@ from converters.files import digest
 from leaderboards.site.figures import GREY, Drawing, colour, drawing, entry, listed, log_scale, marker, named, panels
 from leaderboards.site.plots import metric
 from leaderboards.summary import direction, run_means
+from leaderboards.variants import PRESET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FULL = 100  # percent of the training subjects that the protocol `full` labels
 _DIGITS = "0123456789"
+_LEGEND = 60  # characters of a name: kinds of labels need words
 
 
 class _Point(NamedTuple):
@@ -27,6 +29,7 @@ class _Point(NamedTuple):
 class _Series(NamedTuple):
     method: str
     name: str
+    preset: object
     points: dict[float, list[float]]  # place on the axis -> the mean of each run, lowest first
 
 
@@ -48,7 +51,7 @@ def shares(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     series = _series(groups, definition, _share)
     if not any(len(each.points) > 1 for each in series):
         return None
-    figure, (axis,) = panels((1, 1), (5.6, 3.4))
+    figure, (axis,) = panels((1, 1), (5.6, 4.0))
     places = sorted({share for each in series for share in each.points})
     _curves(axis, series)
     _full(axis, series, definition)
@@ -65,13 +68,14 @@ def budgets(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     """The mean score against what the labels cost, whatever their kind; None where no method has two budgets of a kind.
 
     One line per method and kind of labels; methods with a single budget are points, to see what a method adds to the
-    same labels. Records that state no minutes are left out. Groups as in `shares`.
+    same labels. Records that state no minutes are left out, and those of presets without a line. Groups as in `shares`.
     """
-    series = _series(groups, definition, _hours)
+    presets = {each.preset for each in _series(groups, definition, _hours) if len(each.points) > 1}
+    series = _series([group for group in groups if _preset(group) in presets], definition, _hours)
     lines = [each for each in series if len(each.points) > 1]
     if not lines:
         return None
-    figure, (axis,) = panels((1, 1), (6.4, 4.0))
+    figure, (axis,) = panels((1, 1), (6.4, 4.6))
     _dots(axis, [each for each in series if len(each.points) == 1], direction(definition))
     _curves(axis, lines)
     log_scale(axis)
@@ -113,8 +117,13 @@ def _series(groups: "Sequence[Group]", definition: str, place: "Callable[[Group]
             name = f"{method} ({variant})" if alike[method, kind] > 1 else method
             drawn = f" ({draw or 'by hash'})" if len(lines) > 1 else ""
             if known := _known(every, definition):
-                made.append(_Series(method, ", ".join([name, *([kind] if kind else [])]) + drawn, known))
+                shown = ", ".join([name, *([kind] if kind else [])]) + drawn
+                made.append(_Series(method, shown, _preset(every[0][1]), known))
     return made
+
+
+def _preset(group: "Group") -> object:
+    return group.records[0].recipe.get(PRESET)
 
 
 def _draw(group: "Group") -> str | None:
@@ -135,7 +144,7 @@ def _curves(axis: "Axes", series: Sequence[_Series]) -> None:
         low, high = [values[0] for values in runs], [values[-1] for values in runs]
         axis.fill_between(places, low, high, color=colour(i), alpha=0.15)
         middle = [fmean(values) for values in runs]
-        axis.plot(places, middle, color=colour(i), marker=marker(i), markersize=5, label=entry(each.name))
+        axis.plot(places, middle, color=colour(i), marker=marker(i), markersize=5, label=entry(each.name, _LEGEND))
         if len(places) == 1:
             axis.plot(places * 2, [*low, *high], color=colour(i), alpha=0.4)
 
@@ -169,4 +178,4 @@ def _full(axis: "Axes", series: Sequence[_Series], definition: str) -> None:
 def _labels(axis: "Axes", what: str, definition: str) -> None:
     axis.set_xlabel(what)
     axis.set_ylabel(f"mean {metric(definition)}")
-    axis.legend(loc="best", fontsize=8)
+    axis.figure.legend(loc="outside lower center", fontsize=8)  # beside the points, which may be anywhere

@@ -115,9 +115,9 @@ def named(text: str, longest: int = LONGEST) -> str:
     return visible(text, longest)
 
 
-def entry(text: str) -> str:
+def entry(text: str, longest: int = LONGEST) -> str:
     """A name for a legend, which leaves out whatever is empty or starts with an underscore."""
-    shown = named(text)
+    shown = named(text, longest)
     return f" {shown}" if shown[:1] in {"", "_"} else shown
 
 
