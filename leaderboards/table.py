@@ -221,4 +221,4 @@ def machine(record: Record) -> str:
     if "gpu" in facts:
         return facts["gpu"]
     cores = facts.get("cores", "?")
-    return f"{facts['cpu']}, {cores} {'core' if str(cores) == '1' else 'cores'}" if "cpu" in facts else "unknown"
+    return f"{facts['cpu']}, {cores} {'core' if cores == '1' else 'cores'}" if "cpu" in facts else "unknown"

@@ -38,22 +38,21 @@ def variants(recipes: Recipes, always: Collection[str] = ()) -> dict[str, str]:
     differ = sorted({*_differing(recipes), *(key for key in always if any(key in one for one in recipes.values()))})
     if len(differ) > _MOST:
         differ = [key for key in differ if key in _BUNDLES or not _decided(recipes, key)]
-    more: dict[str, str] = {}
-    if len(differ) > _MOST:
-        more = _together(recipes, differ)
-        differ = [*more]
-    ends = [key.rpartition(".")[2] for key in differ]
-    for shown in (differ, ends) if len(differ) <= _MOST else ():
-        words = {
-            name: ", ".join(
-                f"{short}={recipe.get(key)}{more.get(key, '')}" for key, short in zip(differ, shown, strict=True)
-            )
-            for name, recipe in recipes.items()
-        }
-        # What is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
-        if len({text[:_WORDS] for text in words.values()}) == len(words):
-            return words
+    named = dict.fromkeys(differ, "") if len(differ) <= _MOST else _together(recipes, differ)
+    if len(named) <= _MOST:
+        for show in (str, _end):
+            words = {
+                name: ", ".join(f"{show(key)}={recipe.get(key)}{more}" for key, more in named.items())
+                for name, recipe in recipes.items()
+            }
+            # What is absent here and None there, or 1 here and "1" there, reads the same; so do texts that are cut.
+            if len({text[:_WORDS] for text in words.values()}) == len(words):
+                return words
     return {name: f"recipe {name[:8]}" for name in recipes}
+
+
+def _end(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _together(recipes: Recipes, keys: Sequence[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ def test_what_all_rows_share_is_said_once_below(make):
     made, _ = rows([make(), make(method="gce")])
     table = tables(made)[0]
     assert "machine" not in table.columns and "machine: Some CPU, ? cores" in table.note
-    made, _ = rows([make(), make(method="gce", machine={"cpu": "Other", "cores": 1})])
+    made, _ = rows([make(), make(method="gce", machine={"cpu": "Other", "cores": "1"})])
     assert [row[tables(made)[0].columns.index("machine")].text for row in tables(made)[0].rows] == [
         "Other, 1 core",
         "Some CPU, ? cores",
