@@ -7,7 +7,8 @@ from leaderboards.record import Record
 
 _REPEATED = {"seed", "draw"}  # what a recipe varies on purpose
 _WORDS = 50  # characters that set two recipes apart; tables cut names
-_MOST = 3  # settings that a row can name
+_FEW = 3  # settings that are all named, whatever one says of the others
+_MOST = 4  # settings that a row can name
 PRESET = "preset"
 HANDED_IN = "predictions"  # what the recipe of predictions that somebody else made has alone
 _BUNDLES = (PRESET, "train.net.arch")  # names for many settings at once
@@ -31,14 +32,15 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 def variants(recipes: Recipes, always: Collection[str] = ()) -> dict[str, str]:
     """Of each recipe the settings that differ; its digest where those are too many or do not read apart.
 
-    Where they are too many, those that preset and network decide are left to their names, and of one table's settings
-    that change together (`train.augment`) the first speaks for all, with an ellipsis. Where keys are too long, their
-    last parts are shown. `always`: keys that are named though they do not differ, where they are there.
+    Where they are not few, those that preset, network and settings named before them decide are left to these, and of
+    one table's settings that change together (`train.augment`) the first speaks for all, with an ellipsis. Where keys
+    are too long, their last parts are shown. `always`: keys that are named though they do not differ, where they are
+    there.
     """
     differ = sorted({*_differing(recipes), *(key for key in always if any(key in one for one in recipes.values()))})
-    if len(differ) > _MOST:
-        differ = [key for key in differ if key in _BUNDLES or not _decided(recipes, key)]
-    named = dict.fromkeys(differ, "") if len(differ) <= _MOST else _together(recipes, differ)
+    if len(differ) > _FEW:
+        differ = _undecided(recipes, differ)
+    named = dict.fromkeys(differ, "") if len(differ) <= _FEW else _together(recipes, differ)
     if len(named) <= _MOST:
         for show in (str, _end):
             words = {
@@ -70,14 +72,20 @@ def _differing(recipes: Recipes) -> list[str]:
     return [key for key in keys if len({_value(recipe, key) for recipe in recipes.values()}) > 1]
 
 
-def _decided(recipes: Recipes, key: str) -> bool:
-    """Whether it is the same in all recipes with equal bundles."""
-    found = {(*_bundles(recipe), _value(recipe, key)) for recipe in recipes.values()}
-    return len(found) == len({_bundles(recipe) for recipe in recipes.values()})
+def _undecided(recipes: Recipes, keys: Sequence[str]) -> list[str]:
+    """The keys without those whose value follows from the bundles and the keys before; all, where no bundle differs."""
+    kept = [key for key in keys if key in _BUNDLES]
+    if not kept:
+        return list(keys)
+    for key in keys:
+        if key not in kept and len(_seen(recipes, [*kept, key])) > len(_seen(recipes, kept)):
+            kept.append(key)
+    return [key for key in keys if key in kept]
 
 
-def _bundles(recipe: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(_value(recipe, bundle) for bundle in _BUNDLES)
+def _seen(recipes: Recipes, keys: Sequence[str]) -> set[tuple[str, ...]]:
+    """The combinations of values that there are."""
+    return {tuple(_value(recipe, key) for key in keys) for recipe in recipes.values()}
 
 
 def _value(recipe: Mapping[str, object], key: str) -> str:

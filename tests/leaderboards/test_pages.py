@@ -203,3 +203,16 @@ def test_a_block_may_hold_one_protocol_and_leave_speeds_to_the_page(make):
     assert "**semi10" in both and "**full" in both
     with pytest.raises(BenchError, match=r"(?s)'acdc/noisy50'.*full, semi10"):
         fill("<!-- table:acdc/noisy50 -->\n<!-- /table -->", made)
+
+
+def test_a_block_leaves_out_rows_by_what_sets_them_apart(make):
+    short, long = (make(recipe={"preset": "cpu", "train": {"steps": steps}}) for steps in (500, 1500))
+    made, _ = rows([short, long])
+    text = "<!-- table:acdc brief without:*steps=500 -->\n<!-- /table -->\n"
+    block = fill(text, made)
+    assert "train.steps=1500" in block and "train.steps=500)" not in block
+    assert fill(block, made) == block
+    with pytest.raises(BenchError, match=r"(?s)'\*steps=7' leaves out no row.*train.steps=1500, train.steps=500"):
+        fill(text.replace("500", "7"), made)
+    with pytest.raises(BenchError, match="a table has no row"):
+        fill(text.replace("500", "500,*"), made)

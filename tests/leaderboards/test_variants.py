@@ -35,8 +35,24 @@ def test_few_settings_are_all_named_though_the_preset_decides_them():
     assert found == {"a": "preset=quick, steps=1000", "b": "preset=cpu, steps=1500"}
 
 
+def test_up_to_four_settings_are_named_and_what_those_before_decide_is_not():
+    """Networks of one short schedule on one core, beside a whole schedule in two precisions."""
+    whole = {"preset": "cpu", "train.net.arch": "unet", "train.precision": "bf16", "train.steps": 1500}
+    short = whole | {"train.steps": 500, "train.threads": 1}
+    fcn = short | {"train.net.arch": "fcn"}
+    quick = whole | {"preset": "quick", "train.steps": 10000, "train.grid": "resize"}
+    recipes = [whole, whole | {"train.precision": "fp32"}, short, fcn, quick]
+    assert list(variants(dict(zip("abcde", recipes, strict=True))).values()) == [
+        "preset=cpu, arch=unet, precision=bf16, steps=1500",
+        "preset=cpu, arch=unet, precision=fp32, steps=1500",
+        "preset=cpu, arch=unet, precision=bf16, steps=500",
+        "preset=cpu, arch=fcn, precision=bf16, steps=500",
+        "preset=quick, arch=unet, precision=bf16, steps=10000",
+    ]
+
+
 def test_many_settings_that_no_preset_decides_are_told_by_their_digest():
-    changed = {"steps": 2, "grid": "1.0", "foreground": 0.1, "threads": 4}
+    changed = {"steps": 2, "grid": "1.0", "foreground": 0.1, "threads": 4, "batch": 3}
     assert variants({"0123456789": CPU, "abcdefghij": CPU | changed}) == {
         "0123456789": "recipe 01234567",
         "abcdefghij": "recipe abcdefgh",
@@ -57,13 +73,13 @@ def test_settings_of_one_table_that_change_together_are_one_and_long_keys_are_cu
 
 
 def test_settings_of_one_table_that_change_apart_are_no_bundle():
-    rows = {"aaaaaaaa": "0000", "bbbbbbbb": "1000", "cccccccc": "0100", "dddddddd": "0010", "eeeeeeee": "0001"}
-    recipes = {name: {f"train.augment.{key}": row[i] for i, key in enumerate("abcd")} for name, row in rows.items()}
+    rows = {name * 8: format(1 << number >> 1, "05b") for number, name in enumerate("abcdef")}
+    recipes = {name: {f"train.augment.{key}": row[i] for i, key in enumerate("vwxyz")} for name, row in rows.items()}
     assert variants(recipes) == {name: f"recipe {name}" for name in rows}
 
 
 def test_settings_of_several_tables_are_no_bundle():
-    assert variants({"aaaaaaaa": {"a.b.c": 1, "a.d.e": 1, "f.g": 1, "f.h": 1}, "bbbbbbbb": {}}) == {
+    assert variants({"aaaaaaaa": {"a.b.c": 1, "a.d.e": 1, "f.g": 1, "f.h": 1, "f.i": 1}, "bbbbbbbb": {}}) == {
         "aaaaaaaa": "recipe aaaaaaaa",
         "bbbbbbbb": "recipe bbbbbbbb",
     }
