@@ -55,8 +55,9 @@ bench run --dataset acdc --set train.net.arch=Segformer --set train.net.encoder=
 
 One schedule for all, the preset `cpu` cut to 500 steps of 12 slices, or 250 of 2 patches in 3D. What a network is
 worth when it has time is another question. *MACs*: multiplications with addition of one sample, one forward pass, as
-the records count them. *img/s*: samples a second in training, steady state; *memory*: the largest of the training
-process. *Dice*: mean over structures of the mean over test patients.
+the records count them. *img/s*: samples a second in training, steady state, with other work on the machine's second
+core: an order of size, no comparison ([speed.md](speed.md) has those). *memory*: the largest of the training process.
+*Dice*: mean over structures of the mean over test patients.
 
 """
 
@@ -154,15 +155,17 @@ def measure(row: Row) -> Size:
 
 def page(found: Sequence[Row], sizes: Mapping[str, Size], records: Iterable["Record"]) -> str:
     """docs/networks.md."""
+    from leaderboards.table import machine
+
     made = {record.digests.get("recipe"): record for record in records if record.status == "done"}
     head = ("network", "paper", "code", "runs in", "sample", "parameters", "MACs", "img/s", "memory", "Dice")
     lines = [head, tuple("---" if number < _LEFT else "---:" for number in range(len(head)))]
-    for row in found:
-        record = next((made[name] for name in sorted(row.digests) if name in made), None)
-        lines.append(row.cells(sizes[row.key], record))
+    ran = [next((made[name] for name in sorted(row.digests) if name in made), None) for row in found]
+    lines += [row.cells(sizes[row.key], record) for row, record in zip(found, ran, strict=True)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    machines = "; ".join(sorted({machine(record) for record in ran if record is not None})) or NOT_RUN
     sections = "\n\n".join(_section(entry) for entry in networks())
-    return f"{_HEAD}{table}\n\n## Files of baselines/networks\n\n{sections}\n"
+    return f"{_HEAD}{table}\n\nMachine: {machines}.\n\n## Files of baselines/networks\n\n{sections}\n"
 
 
 def publish(root: Path) -> None:
