@@ -1,7 +1,7 @@
 """Figures of what labels are worth: the score against the share of labelled subjects, and against annotation time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +29,7 @@ class _Point(NamedTuple):
 class _Series(NamedTuple):
     method: str
     name: str
-    preset: object
+    way: tuple[object, str]  # to train: the preset, and the network's digest
     points: dict[float, list[float]]  # place on the axis -> the mean of each run, lowest first
 
 
@@ -68,10 +68,11 @@ def budgets(groups: "Sequence[Group]", definition: str) -> Drawing | None:
     """The mean score against what the labels cost, whatever their kind; None where no method has two budgets of a kind.
 
     One line per method and kind of labels; methods with a single budget are points, to see what a method adds to the
-    same labels. Records that state no minutes are left out, and those of presets without a line. Groups as in `shares`.
+    same labels. Records that state no minutes are left out, and those of presets and networks without a line. Groups as
+    in `shares`.
     """
-    presets = {each.preset for each in _series(groups, definition, _hours) if len(each.points) > 1}
-    series = _series([group for group in groups if _preset(group) in presets], definition, _hours)
+    ways = {each.way for each in _series(groups, definition, _hours) if len(each.points) > 1}
+    series = _series([group for group in groups if _way(group) in ways], definition, _hours)
     lines = [each for each in series if len(each.points) > 1]
     if not lines:
         return None
@@ -118,12 +119,14 @@ def _series(groups: "Sequence[Group]", definition: str, place: "Callable[[Group]
             drawn = f" ({draw or 'by hash'})" if len(lines) > 1 else ""
             if known := _known(every, definition):
                 shown = ", ".join([name, *([kind] if kind else [])]) + drawn
-                made.append(_Series(method, shown, _preset(every[0][1]), known))
+                made.append(_Series(method, shown, _way(every[0][1]), known))
     return made
 
 
-def _preset(group: "Group") -> object:
-    return group.records[0].recipe.get(PRESET)
+def _way(group: "Group") -> tuple[object, str]:
+    recipe = group.records[0].recipe
+    train = recipe.get("train")
+    return recipe.get(PRESET), digest([train.get("net") if isinstance(train, Mapping) else None])
 
 
 def _draw(group: "Group") -> str | None:

@@ -154,11 +154,13 @@ def test_a_budget_nobody_counted_is_not_drawn_and_one_budget_is_no_curve(budgete
     assert budgets(one, DICE) is None
 
 
-def test_points_are_of_a_preset_that_a_line_is_of(budgeted):
+def test_points_are_of_a_preset_and_network_that_a_line_is_of(budgeted):
     line = budgeted(("semi10", "supervised", 480, 6), ("full", "supervised", 4800, 9), recipe={"preset": "quick"})
     same = budgeted(("semi10", "cps", 480, 7), recipe={"preset": "quick"})
     longer = budgeted(("semi10", "supervised", 480, 8), ("semi10", "cps", 480, 8), recipe={"preset": "cpu"})
-    axis = budgets([*line, *same, *longer], DICE).figure.axes[0]
+    recipe = {"preset": "quick", "train": {"net": {"arch": "dynunet"}}}
+    larger = budgeted(("full", "supervised", 4800, 8), recipe=recipe)
+    axis = budgets([*line, *same, *longer, *larger], DICE).figure.axes[0]
     assert [each.get_label() for each in axis.lines] == ["supervised, subjects: dense"]
     assert [text.get_text() for text in axis.texts] == ["cps"]
     assert axis.collections[0].get_offsets().tolist() == [[8.0, pytest.approx(0.7)]]
