@@ -5,7 +5,7 @@ is taken from the list here and never copied from the file.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from converters.dicom_tags import Tags, text
 
@@ -29,6 +29,7 @@ WORDS = {
     "Modality": ("CT", "MR", "PT", "DX", "CR"),
     "ScanningSequence": ("SE", "IR", "GR", "EP", "RM"),
 }
+_APART = {"CT", "MR", "PT"}  # what a network of one says of another is worth nothing; DX and CR are both X-rays
 # The name alone: models and firmware, which come in free text, can single out a site.
 _MAKERS = ("Canon", "Fujifilm", "GE", "Hitachi", "Philips", "Siemens", "Toshiba", "United Imaging")
 
@@ -42,6 +43,13 @@ def acquisition(slices: Sequence[Tags]) -> dict[str, str | float]:
         if value is not None:
             found[keyword] = value
     return found
+
+
+def other_modality(acquisition: Mapping[str, str | float], channel: str) -> tuple[str, ...]:
+    """A sentence where a file is of another modality than its channel, in DICOM's codes; none where one is unknown."""
+    found = str(acquisition.get("Modality", "OT"))
+    apart = found != channel and {found, channel} & _APART and not {found, channel} & {"", "OT"}
+    return (f"the file is {found}, the channel {channel}",) if apart else ()
 
 
 def _parsed(keyword: str, value: str) -> str | float | None:

@@ -13,6 +13,7 @@ from bench import unseen
 from converters.convert import convert
 from converters.dataset import Dataset
 from converters.dicom import read_series
+from converters.dicom_acquisition import other_modality
 from converters.dicom_seg import read_segmentation
 from converters.errors import UsageError
 from converters.given import Given, Reading, Taken, as_given, dataset_of
@@ -82,6 +83,22 @@ def test_a_stack_along_another_axis_than_in_the_training_is_told(hearts_model, b
     done = bench("predict", model, tmp_path / "sagittal.nii.gz", "--out", tmp_path / "out", "--device", "cpu")
     assert done.code == 0
     assert "sagittal: its slices run right-left, those of the training foot-head" in done.err
+
+
+def test_a_series_of_another_modality_is_told(hearts_model, bench, tmp_path):
+    chaos.write(tmp_path / "raw", 2, 0)
+    series = next((tmp_path / "raw").glob("Train_Sets/CT/*/DICOM_anon"))
+    done = bench("predict", hearts_model[1], series, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0, done.err
+    assert "DICOM_anon: cine: the file is CT, the channel MR" in done.err
+
+
+@pytest.mark.parametrize(
+    ("file", "channel", "told"),
+    [("CT", "MR", True), ("MR", "US", True), ("CR", "DX", False), ("CT", "OT", False), ("", "CT", False)],
+)
+def test_modalities_are_told_apart_where_both_are_known(file, channel, told):
+    assert bool(other_modality({"Modality": file} if file else {}, channel)) == told
 
 
 def test_what_does_not_go_together_is_a_usage_error(hearts_model, bench, tmp_path):
