@@ -33,7 +33,11 @@ _PAPERS = {
     "upernet": ("Xiao et al., ECCV 2018", *_FLAT),
     "dpt": ("Ranftl et al., ICCV 2021", *_FLAT),
 }
-_LEFT = 5  # columns of words
+_COLUMNS = {  # and how they are aligned
+    "network": "---",
+    **dict.fromkeys(("Dice", "img/s", "memory, GiB", "parameters, M", "MACs, G"), "---:"),
+    **dict.fromkeys(("sample", "runs in", "code", "paper"), "---"),
+}
 _HEAD = """\
 # Networks
 
@@ -117,8 +121,8 @@ class Row:
         """Of the table."""
         arch = self.recipe.train.net.arch
         paper, code, ndims = _about(arch)
-        told = (f"{size.parameters / 1e6:.2f} M", f"{size.macs / 1e9:.2f} G")
-        return self.name, paper, code, " ".join(f"{n}D" for n in ndims), self.patch, *told, *_scored(record)
+        measured = (f"{size.parameters / 1e6:.2f}", f"{size.macs / 1e9:.2f}")
+        return self.name, *_scored(record), *measured, self.patch, " ".join(f"{n}D" for n in ndims), code, paper
 
 
 def rows(sweep: Path) -> list[Row]:
@@ -158,8 +162,7 @@ def page(found: Sequence[Row], sizes: Mapping[str, Size], records: Iterable["Rec
     from leaderboards.table import machine
 
     made = {record.digests.get("recipe"): record for record in records if record.status == "done"}
-    head = ("network", "paper", "code", "runs in", "sample", "parameters", "MACs", "img/s", "memory", "Dice")
-    lines = [head, tuple("---" if number < _LEFT else "---:" for number in range(len(head)))]
+    lines = [tuple(_COLUMNS), tuple(_COLUMNS.values())]
     ran = [next((made[name] for name in sorted(row.digests) if name in made), None) for row in found]
     lines += [row.cells(sizes[row.key], record) for row, record in zip(found, ran, strict=True)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -198,15 +201,16 @@ def _about(arch: str) -> tuple[str, str, tuple[int, ...]]:
 
 
 def _scored(record: "Record | None") -> tuple[str, str, str]:
+    """Dice, samples a second and memory."""
     from leaderboards.summary import summarise
 
     if record is None or record.train is None:
-        return "", "", NOT_RUN
+        return NOT_RUN, "", ""
     cost = record.train
     memory = cost.peak_host_mib if cost.peak_device_mib is None else cost.peak_device_mib
     summary = summarise([record.cases], "dice:v1")
     dice = "-" if summary is None else f"{summary.mean:.3f}"
-    return f"{cost.items_per_s:.1f}", f"{memory / 1024:.1f} GiB", dice
+    return dice, f"{cost.items_per_s:.1f}", f"{memory / 1024:.1f}"
 
 
 def _section(entry: "Entry") -> str:
