@@ -23,7 +23,7 @@ from leaderboards.summary import run_means, short
 
 LIST = ROOT / "docs" / "coverage.toml"
 PAGE = ROOT / "docs" / "coverage.md"
-_FEW = 3  # made-up datasets that are named one by one
+_FEW = 3  # made-up datasets that are told one by one
 _HEAD = """\
 # What of the field runs here
 
@@ -136,11 +136,10 @@ def _told(system: System, found: Mapping[str, Sequence[Record]]) -> Iterator[str
     """A line for each dataset; one for all made-up ones together where they are many, as those of a study."""
     made_up = sorted(dataset for dataset in found if dataset.startswith(PHANTOM))
     groups = [made_up] if len(made_up) > _FEW else [[dataset] for dataset in made_up]
-    for first, *more in [*([dataset] for dataset in sorted(found.keys() - set(made_up))), *groups]:
-        records = [record for dataset in (first, *more) for record in found[dataset]]
-        count = f"{len(records)} record{'s' * (len(records) > 1)}"
-        others = f" and {len(more)} like it" if more else ""
-        yield f"[{first}](../leaderboards/pages/{first}.md){others}: {count}{_mean(records, system.show)}"
+    for datasets in [*([dataset] for dataset in sorted(found.keys() - set(made_up))), *groups]:
+        records = [record for dataset in datasets for record in found[dataset]]
+        links = ", ".join(f"[{dataset}](../leaderboards/pages/{dataset}.md)" for dataset in datasets)
+        yield f"{links}: {len(records)} record{'s' * (len(records) > 1)}{_mean(records, system.show)}"
 
 
 def _mean(records: Sequence[Record], metric: str) -> str:
