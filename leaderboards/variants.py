@@ -75,7 +75,7 @@ def _differing(recipes: Recipes) -> list[str]:
 def _undecided(recipes: Recipes, keys: Sequence[str]) -> list[str]:
     """The keys without those whose value follows from the bundles and the keys before; all, where no bundle differs."""
     kept = [key for key in keys if key in _BUNDLES]
-    if not kept:
+    if len(_seen(recipes, kept)) == 1:
         return list(keys)
     for key in keys:
         if key not in kept and len(_seen(recipes, [*kept, key])) > len(_seen(recipes, kept)):

@@ -53,10 +53,11 @@ def test_up_to_four_settings_are_named_and_what_those_before_decide_is_not():
 
 def test_many_settings_that_no_preset_decides_are_told_by_their_digest():
     changed = {"steps": 2, "grid": "1.0", "foreground": 0.1, "threads": 4, "batch": 3}
-    assert variants({"0123456789": CPU, "abcdefghij": CPU | changed}) == {
-        "0123456789": "recipe 01234567",
-        "abcdefghij": "recipe abcdefgh",
-    }
+    for always in ((), ("preset",)):
+        assert variants({"0123456789": CPU, "abcdefghij": CPU | changed}, always) == {
+            "0123456789": "recipe 01234567",
+            "abcdefghij": "recipe abcdefgh",
+        }
 
 
 def test_settings_of_one_table_that_change_together_are_one_and_long_keys_are_cut_to_their_ends():
