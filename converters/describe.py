@@ -6,6 +6,7 @@ import numpy as np
 
 from converters.dataset import IGNORE, Annotation, Case, Geometry, ImageFile, SourceFile
 from converters.description import AnnotationSet
+from converters.dicom_acquisition import other_modality
 from converters.errors import BenchError
 from converters.files import safe_id
 from converters.job import Job
@@ -52,9 +53,16 @@ def describe(job: Job, loaded: Loaded, volumes: Mapping[str, Volume], sources: t
         meta=dict(job.case.meta),
         preparation={**job.info.preparation, **loaded.preparation},
         sources=sources,
-        warnings=(*loaded.warnings, *_disagreements(label, drawn, volumes)),
+        warnings=(*loaded.warnings, *_strangers(job.info, loaded), *_disagreements(label, drawn, volumes)),
         converter=CONVERTER,
     )
+
+
+def _strangers(info: Info, loaded: Loaded) -> Iterator[str]:
+    """A sentence for each channel whose files say another modality than the dataset."""
+    for channel in info.channels:
+        if found := other_modality(loaded.acquisition.get(channel.name, {}), channel.modality):
+            yield f"{channel.name}: the file is {found}, the channel {channel.modality}"
 
 
 def drawn_in(loaded: Loaded) -> Iterator[tuple[str, Volume]]:

@@ -45,11 +45,11 @@ def acquisition(slices: Sequence[Tags]) -> dict[str, str | float]:
     return found
 
 
-def other_modality(acquisition: Mapping[str, str | float], channel: str) -> tuple[str, ...]:
-    """A sentence where a file is of another modality than its channel, in DICOM's codes; none where one is unknown."""
+def other_modality(acquisition: Mapping[str, str | float], channel: str) -> str:
+    """The modality of a file that is not its channel's, in DICOM's codes; "" where they agree or one is unknown."""
     found = str(acquisition.get("Modality", "OT"))
     apart = found != channel and {found, channel} & _APART and not {found, channel} & {"", "OT"}
-    return (f"the file is {found}, the channel {channel}",) if apart else ()
+    return found if apart else ""
 
 
 def _parsed(keyword: str, value: str) -> str | float | None:

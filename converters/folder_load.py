@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.dicom_acquisition import other_modality
 from converters.errors import BenchError
 from converters.files import is_junk, natural_key
-from converters.folder_config import RGB, WHOLE, FolderConfig, channels
+from converters.folder_config import RGB, WHOLE, FolderConfig
 from converters.folder_labels import coded, joined, numbers
 from converters.folder_pairs import ITK, NIFTI, PICTURES, Found, frame_key, suffix_of
 from converters.source import Loaded, Options
@@ -48,7 +47,7 @@ def load(found: Found, frame: int | None, config: FolderConfig, options: Options
     images = {name: volume for name, part in parts.items() for name, volume in _channels(name, part, found, config)}
     first = next(iter(parts.values()))
     label = _label(found, frame, config, options, first) if any(found.masks.values()) else None
-    warnings = _told(parts, config)
+    warnings = tuple(f"{name}: {told}" for name, part in parts.items() for told in part.warnings)
     if label is None and config.masks:
         warnings += ("no mask for this image",)
     if config.ndim == 2 and axis_codes(first.affine)[2] not in "IS":
@@ -62,12 +61,6 @@ def load(found: Found, frame: int | None, config: FolderConfig, options: Options
         spacing_known=all(part.known for part in parts.values()),
         warnings=warnings,
     )
-
-
-def _told(parts: Mapping[str, Placed], config: FolderConfig) -> tuple[str, ...]:
-    kinds = {channel.name: channel.modality for channel in channels(config)}
-    other = {name: other_modality(part.acquisition, kinds.get(name, "")) for name, part in parts.items()}
-    return tuple(f"{name}: {told}" for name, part in parts.items() for told in (*part.warnings, *other[name]))
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

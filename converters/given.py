@@ -155,7 +155,7 @@ def _take(case_id: str, given: Given, like: tuple[Info, Inputs, Reading], root: 
     case = describe(job, loaded, volumes, ())
     for file, volume in volumes.items():
         write_nifti(root / file, volume)
-    return Taken(given, case, own.shape, own.affine, (*loaded.warnings, *_remarks(case, inputs)))
+    return Taken(given, case, own.shape, own.affine, (*case.warnings, *_remarks(case, inputs)))
 
 
 def load_given(given: Given, inputs: Inputs, reading: Reading) -> Loaded:

@@ -49,6 +49,17 @@ def test_every_kind_of_file_gives_what_was_drawn(kind: phantom.Kind, tmp_path: P
     assert check(dataset.root) == []
 
 
+@pytest.mark.parametrize(("said", "told"), [("MR", ()), ("CT", ("image: the file is MR, the channel CT",))])
+def test_a_series_of_another_modality_than_the_datasets_is_told(
+    said: str, told: tuple[str, ...], tmp_path: Path
+) -> None:
+    phantom.write(tmp_path / "raw", 1, 0, phantom.Quirks(kind="dicom", views=1))
+    toml = tmp_path / "raw" / "frugalseg.toml"
+    toml.write_text(toml.read_text().replace('modality = "MR"', f'modality = "{said}"'))
+    (case,) = Dataset.load(converted(tmp_path / "raw", tmp_path / "data").root).cases
+    assert case.warnings == told
+
+
 def test_slices_and_masks_of_slices_are_counted_against_each_other(tmp_path: Path) -> None:
     phantom.write(tmp_path / "raw", 1, 0, phantom.Quirks(kind="dicom", views=1))
     (tmp_path / "raw" / "masks" / "person01_a" / "3.png").unlink()
